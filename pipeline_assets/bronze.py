@@ -1,0 +1,297 @@
+"""Bronze: every record of a landed object, as received, in one fragment per event date.
+
+``load_file`` turns the bytes of one object into fragments; the asset claims the files of its run
+request, loads them in parallel and settles each in the ledger by itself.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from pipeline_assets.checks import (
+    FILES_LOADED,
+    RECORDS_CONSERVED,
+    Verdict,
+    bronze_checks,
+    results,
+)
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.errors import (
+    ConservationError,
+    LandfallError,
+    LedgerBusyError,
+    ObjectChangedError,
+    ObjectGoneError,
+    UnexpectedFileError,
+)
+from pipeline_assets.fragments import FragmentWriter
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.landings import current
+from pipeline_assets.parsing.reader import open_records
+from pipeline_assets.partitions import daily_partitions
+from resources.landfall import Landfall
+from resources.ledger.files import Claim
+from resources.ledger.model import (
+    FileHead,
+    LoadedFile,
+    PlannedRun,
+    RequestedFile,
+    RequestKind,
+    RunRequest,
+)
+
+EXAMPLES = 3
+FILES_PER_SETTLEMENT = 64
+"""Files that are settled together: what a crash makes a run do again at most."""
+PLAN_TRIES = 20
+
+
+@dataclass(frozen=True)
+class FailedFile:
+    """A file that this run could not load, with what the ledger made of it."""
+
+    head: FileHead
+    error: LandfallError
+
+
+@dataclass
+class LoadReport:
+    """What became of the files of a run."""
+
+    loaded: list[FileHead] = field(default_factory=list)
+    failed: list[FailedFile] = field(default_factory=list)
+    passed_over: int = 0
+
+
+class BronzeConfig(dg.Config):
+    """What a run by hand may choose."""
+
+    keys: list[str] = Field(default_factory=list)
+    """Landed keys to load again; none means every file of the partition."""
+
+
+def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> LoadedFile:
+    """Read one landed object and write its fragments.
+
+    Raises:
+        FileError: the object is gone, changed, corrupt, or of no format of the dataset.
+        ConservationError: records counted independently differ from rows written.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-"))
+        path = Path(folder) / "object"
+        landfall.bucket.download(head.key, head.etag, path)
+        reader = stack.enter_context(
+            open_records(path, key=head.key, fields=dataset.fields, formats=dataset.formats)
+        )
+        writer = stack.enter_context(FragmentWriter(dataset, head))
+        for records in reader:
+            writer.add(records)
+        if reader.counted != writer.rows:
+            raise ConservationError(head.key, counted=reader.counted, written=writer.rows)
+        return writer.store(landfall)
+
+
+def load_files(
+    landfall: Landfall, dataset: Dataset, claims: Sequence[Claim], run_id: str
+) -> LoadReport:
+    """Load claimed files in parallel; each succeeds or fails by itself."""
+    report = LoadReport()
+    settlement = _Settlement(landfall, dataset, run_id, report)
+    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
+        for group in _groups(claims):
+            outcomes = pool.map(lambda claim: _outcome(landfall, dataset, claim), group)
+            settlement.settle(zip(group, outcomes, strict=True))
+    return report
+
+
+def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    for start in range(0, len(claims), FILES_PER_SETTLEMENT):
+        yield claims[start : start + FILES_PER_SETTLEMENT]
+
+
+def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> LoadedFile | LandfallError:
+    try:
+        return load_file(landfall, dataset, claim.head)
+    except LandfallError as error:
+        return error
+    except Exception as fault:  # noqa: BLE001 - one bad file never fails its batch
+        dg.get_dagster_logger().exception("loading %s failed", claim.head.key)
+        return UnexpectedFileError(claim.head.key, fault)
+
+
+@dataclass(frozen=True)
+class _Settlement:
+    """Writes outcomes into the ledger and the run's report."""
+
+    landfall: Landfall
+    dataset: Dataset
+    run_id: str
+    report: LoadReport
+
+    def settle(self, outcomes: Iterable[tuple[Claim, LoadedFile | LandfallError]]) -> None:
+        loaded = []
+        for claim, outcome in outcomes:
+            if isinstance(outcome, LoadedFile):
+                loaded.append((claim, outcome))
+            else:
+                self._settle_failure(claim, outcome)
+        turned = self.landfall.ledger.files.finish(loaded, self.run_id)
+        self.report.loaded += turned
+        self.report.passed_over += len(loaded) - len(turned)
+
+    def _settle_failure(self, claim: Claim, error: LandfallError) -> None:
+        moved = isinstance(error, ObjectChangedError | ObjectGoneError)
+        if moved and self._moved_on(claim.head):
+            self.report.passed_over += 1
+            return
+        failed = self.landfall.ledger.files.fail(claim, error, self.run_id)
+        if failed is None:
+            self.report.passed_over += 1
+        else:
+            self.report.failed.append(FailedFile(failed, error))
+
+    def _moved_on(self, head: FileHead) -> bool:
+        """Note that a key was deleted or overwritten; false when it holds what was registered."""
+        now = current(self.landfall, self.dataset, head.key)
+        if now is None:
+            self.landfall.ledger.files.gone(head.file_id)
+        elif now.etag != head.etag:
+            self.landfall.ledger.files.overwritten(head, now)
+        return now is None or now.etag != head.etag
+
+
+def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
+    """The asset ``bronze/{dataset}``, partitioned by file date."""
+    key = dg.AssetKey(["bronze", dataset.name])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey(["landing", dataset.name])],
+        partitions_def=daily_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=dataset.name,
+        kinds={"parquet", "s3"},
+        dagster_type=dg.Nothing,
+        check_specs=bronze_checks(key),
+        hooks={give_back},
+        description=(
+            "Every record of every landed file, as received, malformed ones too. One partition per "
+            "file date; materialized by hand it loads the landed files of that date again."
+        ),
+    )
+    def bronze(
+        context: dg.AssetExecutionContext,
+        config: BronzeConfig,
+        landfall: dg.ResourceParam[Landfall],
+    ) -> Iterator[dg.Output[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
+        holding = Holding.begin(context, landfall, dataset)
+        days = context.partition_keys
+        report = _load(holding, days, frozenset(config.keys))
+        for failed in report.failed:
+            context.log.error("%s: %s", failed.head.state.value, failed.error)
+        for day, facts in _facts(report, days).items():
+            context.add_asset_metadata(facts, asset_key=key, partition_key=day)
+        yield dg.Output(None)
+        verdicts = [verdict for day in days for verdict in _verdicts(report, day)]
+        yield from results(key, (FILES_LOADED, RECORDS_CONSERVED), verdicts, days)
+        holding.pause()
+
+    return bronze
+
+
+def _load(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> LoadReport:
+    """Load the files of the run's request, or by hand those of its dates."""
+    by_hand = holding.request_id is None
+    request = request_again(holding, days, keys) if by_hand else holding.claim()
+    if request is None:
+        dg.get_dagster_logger().info("There is nothing to load: no file, or no standing request.")
+        return LoadReport()
+    landfall, run_id = holding.landfall, holding.run_id
+    claims = landfall.ledger.files.claim(request.run.files, holding.dataset.name)
+    report = load_files(landfall, holding.dataset, claims, run_id)
+    if by_hand:
+        landfall.ledger.requests.close(holding.dataset.name, request.request_id, run_id)
+    else:
+        landfall.ledger.requests.drop_files(request, run_id)
+    return report
+
+
+def request_again(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> RunRequest | None:
+    """Put files back, already claimed by this run, so that no sensor plans them meanwhile.
+
+    Returns:
+        The request; ``None`` when the dates have no such file.
+
+    Raises:
+        LedgerBusyError: other plans kept coming between.
+    """
+    ledger, dataset = holding.landfall.ledger, holding.dataset.name
+    for _ in range(PLAN_TRIES):
+        plan = ledger.requests.open(dataset).plan
+        heads = [head for day in days for head in ledger.files.of_date(dataset, day)]
+        wanted = [head for head in heads if not keys or head.key in keys]
+        if not wanted:
+            return None
+        files = tuple(RequestedFile(head.file_id, head.epoch + 1, 0) for head in wanted)
+        run = PlannedRun(dataset, RequestKind.INGEST, days[0], days[-1], files)
+        added = ledger.requests.add(dataset, plan, [run])
+        if added:
+            holding.request_id = added[0].request_id
+            request = holding.claim()
+            ledger.files.put_back(wanted, f"loaded again by hand, run {holding.run_id}")
+            return request
+    raise LedgerBusyError(holding.landfall.settings.ledger_table)
+
+
+def _verdicts(report: LoadReport, day: str) -> list[Verdict]:
+    loaded = [head for head in report.loaded if head.file_date == day]
+    failed = [each for each in report.failed if each.head.file_date == day]
+    broken = [each for each in failed if isinstance(each.error, ConservationError)]
+    if not loaded and not failed:
+        return []
+    records = sum(head.records for head in loaded)
+    return [
+        Verdict(
+            FILES_LOADED,
+            day,
+            passed=not failed,
+            facts={
+                "loaded_files": len(loaded),
+                "failed_files": len(failed),
+                "faults": [str(each.error) for each in failed[:EXAMPLES]],
+            },
+        ),
+        Verdict(
+            RECORDS_CONSERVED,
+            day,
+            passed=not broken,
+            facts={
+                "files": len(loaded),
+                "records": records,
+                "faults": [str(each.error) for each in broken[:EXAMPLES]],
+            },
+        ),
+    ]
+
+
+def _facts(report: LoadReport, days: Sequence[str]) -> dict[str, dict[str, str | int]]:
+    """Metadata of each file date's materialization."""
+    facts: dict[str, dict[str, str | int]] = {}
+    for day in days:
+        loaded = [head for head in report.loaded if head.file_date == day]
+        facts[day] = {
+            "file_date": day,
+            "loaded_files": len(loaded),
+            "failed_files": sum(each.head.file_date == day for each in report.failed),
+            "records": sum(head.records for head in loaded),
+            "malformed_records": sum(head.malformed for head in loaded),
+            "event_dates": ", ".join(sorted({date for head in loaded for date in head.dates})),
+        }
+    return facts

@@ -1,0 +1,205 @@
+"""The command line. Each command parses, calls one function, and prints what it says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pipeline_assets import show
+from pipeline_assets.errors import ConfigurationError, LandfallError
+from resources.landfall import Landfall, landfall
+
+P = ParamSpec("P")
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Sentence(click.ClickException):
+    """An error of ours on the terminal: one sentence, no traceback."""
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
+        """Print it."""
+        err.print(f"[bold red]error:[/] {show.escape(self.message)}")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell our errors in a sentence; a bug keeps its traceback."""
+    try:
+        yield
+    except LandfallError as error:
+        raise Sentence(str(error)) from error
+
+
+def with_landfall(
+    command: Callable[Concatenate[Landfall, P], None],
+) -> Callable[P, None]:
+    """Give a command the environment's Landfall, and tell its errors."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with told():
+            command(landfall(), *args, **kwargs)
+
+    return run
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="landfall")
+def main() -> None:
+    """Files that land in S3 become tables that people trust.
+
+    Without LANDFALL_ENV=aws and without AWS_ENDPOINT_URL everything uses a local AWS; start it
+    with `landfall up`.
+    """
+
+
+@main.command()
+@json_option
+@with_landfall
+def up(landfall: Landfall, *, as_json: bool) -> None:
+    """Start or reuse the local AWS and make buckets, queues, tables and topic."""
+    from pipeline_assets.environment import start  # noqa: PLC0415 - moto is for local use only
+
+    started = start(landfall)
+    show.facts(out, asdict(started), as_json=as_json, headline=started.headline)
+
+
+@main.command()
+@with_landfall
+def down(landfall: Landfall) -> None:
+    """Stop the local AWS; its data stays."""
+    from resources.local_aws import control  # noqa: PLC0415 - as in `up`
+
+    stopped = control.down(landfall.settings)
+    out.print("The local AWS is stopped; its data stays." if stopped else "No local AWS ran here.")
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_landfall
+def reset(landfall: Landfall, *, yes: bool) -> None:
+    """Stop the local AWS and forget everything in it, and the Dagster instance's history."""
+    from resources.local_aws import control  # noqa: PLC0415 - as in `up`
+
+    home = landfall.settings.home.resolve()
+    if not yes:
+        click.confirm(f"Forget the local AWS and the runs in {home}?", abort=True)
+    control.reset(landfall.settings)
+    out.print(f"Forgotten: the local AWS and the Dagster instance in {home}.")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--dataset", required=True, help="Dataset that the files belong to.")
+@click.option("--key", help="Key below the dataset's prefix; for a single file.")
+@json_option
+@with_landfall
+def land(
+    landfall: Landfall, paths: tuple[Path, ...], dataset: str, key: str | None, *, as_json: bool
+) -> None:
+    """Upload files to the landing bucket; a folder keeps its tree."""
+    from pipeline_assets.upload import plan_uploads, upload  # noqa: PLC0415 - starts quicker
+
+    uploads = plan_uploads(paths, dataset, key)
+    with progress("landing", total=len(uploads), quiet=as_json) as advance:
+        landed = upload(landfall, uploads, advance)
+    facts = {
+        "files": len(landed),
+        "bytes": sum(each.size for each in landed),
+        "keys": [each.key for each in landed],
+    }
+    headline = f"{len(landed)} files landed in s3://{landfall.bucket.name}/{dataset}/"
+    show.facts(out, facts, as_json=as_json, headline=headline)
+
+
+@main.command()
+@click.option("--until-idle", is_flag=True, help="Stop when nothing is pending or dirty.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to work at most.")
+@json_option
+@with_landfall
+def work(landfall: Landfall, *, until_idle: bool, timeout: float | None, as_json: bool) -> None:
+    """Run sensors, queue and runs here, without the UI; exit 1 if a person is needed."""
+    from pipeline_assets.definitions import build_defs  # noqa: PLC0415 - takes seconds
+    from pipeline_assets.report import status as read_status  # noqa: PLC0415
+    from pipeline_assets.work import Worker  # noqa: PLC0415
+    from resources.dagster_instance import open_instance  # noqa: PLC0415
+
+    landfall.queue.depth()  # an AWS that does not answer is told at once
+    with open_instance(landfall.settings) as instance, show.spinner(err, quiet=as_json) as say:
+        worker = Worker(landfall, instance, build_defs(), say)
+        report = worker.work(until_idle=until_idle, timeout=timeout)
+    status = read_status(landfall)
+    show.work(out, report, status, as_json=as_json)
+    if report.timed_out or status.needs_a_person:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the UI.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the UI.")
+@with_landfall
+def dev(landfall: Landfall, *, port: int, host: str) -> None:
+    """Start the local AWS and Dagster's UI with this instance, sensors on."""
+    from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
+    from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
+
+    started = start(landfall)
+    out.print(started.headline)
+    out.print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)")
+    workspace = PROJECT / "workspace.yaml"
+    if not workspace.is_file():
+        raise ConfigurationError(f"There is no {workspace}: run `landfall dev` from a checkout.")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace)]
+    command += ["--port", str(port), "--host", host]
+    environment = os.environ | {
+        "DAGSTER_HOME": str(instance_home(landfall.settings)),
+        "LANDFALL_HOME": str(landfall.settings.home.resolve()),
+    }
+    sys.exit(subprocess.call(command, env=environment))  # noqa: S603 - our own command
+
+
+@main.command()
+@json_option
+@with_landfall
+def status(landfall: Landfall, *, as_json: bool) -> None:
+    """Files by state, backlog, oldest age, dirty and held dates, queue and dead-letter depth."""
+    from pipeline_assets.report import status as read_status  # noqa: PLC0415 - starts quicker
+
+    show.status(out, read_status(landfall), as_json=as_json)
+
+
+@main.command()
+@click.argument("key")
+@json_option
+@with_landfall
+def explain(landfall: Landfall, key: str, *, as_json: bool) -> None:
+    """One file's story: events, epochs, attempts, runs, fragments, rows, error, what to do next."""
+    from pipeline_assets.report import explain as read_story  # noqa: PLC0415 - starts quicker
+
+    show.story(out, read_story(landfall, key), as_json=as_json)
+
+
+@contextmanager
+def progress(what: str, *, total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error; yields what moves it on by one."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+if __name__ == "__main__":
+    main()

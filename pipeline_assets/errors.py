@@ -1,0 +1,371 @@
+"""The one tree of errors.
+
+Each class takes data and builds its message: the culprit, what was expected, the mend. Whether
+trying again can help is the class's property ``retryable``, and nobody else's decision.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class LandfallError(Exception):
+    """Anything that Landfall reports by itself, in one clear sentence."""
+
+    retryable: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> str:
+        """Name under which the error is kept in the ledger and in logs."""
+        return type(self).__name__
+
+
+class ConfigurationError(LandfallError):
+    """A setting is missing or wrong."""
+
+
+class AwsUnreachableError(LandfallError):
+    """No answer from an AWS endpoint."""
+
+    retryable = True
+
+    def __init__(self, endpoint: str, *, local: bool) -> None:
+        mend = (
+            "start the local AWS with `landfall up`"
+            if local
+            else "check AWS_ENDPOINT_URL and the network"
+        )
+        super().__init__(f"No answer from AWS at {endpoint}: {mend}.")
+
+
+class CredentialsMissingError(LandfallError):
+    """boto3 found no usable credentials."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"No usable AWS credentials ({detail}): set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or run where a role provides them; for the local AWS unset "
+            "LANDFALL_ENV and AWS_ENDPOINT_URL."
+        )
+
+
+class NotProvisionedError(LandfallError):
+    """A bucket, queue or table that the settings name does not exist."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"There is no {what} {name!r}: run `landfall up` for the local AWS, or deploy the "
+            "template and check the LANDFALL_* names for a real account."
+        )
+
+
+class PortInUseError(LandfallError):
+    """The port of the local AWS belongs to another program."""
+
+    def __init__(self, port: int, holder: str) -> None:
+        super().__init__(
+            f"Port {port} is taken by {holder}: stop it, or set LANDFALL_LOCAL_PORT to a free port."
+        )
+
+
+class LocalAwsError(LandfallError):
+    """The local AWS did not start, answer or stop."""
+
+
+class FileError(LandfallError):
+    """One landed file could not be loaded."""
+
+    def __init__(self, key: str, cause: str) -> None:
+        self.key = key
+        self.cause = cause
+        super().__init__(f"{key}: {cause}")
+
+
+class CorruptFileError(FileError):
+    """The bytes are not what their format promises.
+
+    Retryable, because a cut download looks the same; bounded attempts end it.
+    """
+
+    retryable = True
+
+
+class UnsupportedFormatError(FileError):
+    """Neither content nor name is one of the dataset's formats."""
+
+
+class ObjectChangedError(FileError):
+    """The key holds other bytes than the ones that were registered."""
+
+    retryable = True
+
+
+class ObjectGoneError(FileError):
+    """The object was deleted before it was loaded."""
+
+
+class ConservationError(FileError):
+    """Records counted independently differ from rows written: a parser lost or made records."""
+
+    def __init__(self, key: str, *, counted: int, written: int) -> None:
+        super().__init__(
+            key,
+            f"{counted} records were counted but {written} rows were parsed; nothing of this "
+            "attempt counts. This is a fault of the parser: please report it with the file.",
+        )
+
+
+class UnknownDatasetError(FileError):
+    """The first part of the key names no dataset."""
+
+    def __init__(self, key: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            key,
+            f"no dataset is called {key.split('/', 1)[0]!r}; land the file below one of "
+            f"{', '.join(f'{name}/' for name in known)} or add the dataset.",
+        )
+
+
+class DateRefusedError(LandfallError):
+    """An event date may not be replaced; its former tables stay."""
+
+    def __init__(self, dataset: str, event_date: str, reason: str) -> None:
+        self.dataset = dataset
+        self.event_date = event_date
+        self.reason = reason
+        super().__init__(f"{dataset} {event_date} is refused: {reason}")
+
+
+class StaleWriteError(LandfallError):
+    """Another writer replaced the table's partition since it was read."""
+
+    retryable = True
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key} was replaced by another writer since it was read: nothing was overwritten; "
+            "the date is refreshed again."
+        )
+
+
+class LeaseLostError(LandfallError):
+    """Another run holds the date now."""
+
+    retryable = True
+
+
+class PartitionMissingError(LandfallError):
+    """A table has no object for a partition that was asked for."""
+
+    def __init__(self, table: str, event_date: str) -> None:
+        super().__init__(
+            f"{table} has no partition {event_date}: materialize {table} for that date first, or "
+            "choose a date that has rows."
+        )
+
+
+class ItemError(LandfallError):
+    """A row cannot become a DynamoDB item."""
+
+
+class LedgerBusyError(LandfallError):
+    """DynamoDB kept refusing part of a batch."""
+
+    retryable = True
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"DynamoDB table {table} keeps throttling: raise its capacity or lower "
+            "LANDFALL_IO_THREADS; what was not written is tried again."
+        )
+
+
+class RunDiedError(FileError):
+    """The run that held the file ended without saying how."""
+
+    retryable = True
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__(
+            key, f"its run {run_id} stopped without a word; the file is tried again by itself."
+        )
+
+
+class UnsupportedFrameError(LandfallError):
+    """An asset handed over something that is no frame."""
+
+    def __init__(self, asset: str, got: str) -> None:
+        super().__init__(
+            f"{asset} returned a {got}: return a pl.DataFrame, pl.LazyFrame, pd.DataFrame or "
+            "pa.Table, or a mapping from partition to one of these."
+        )
+
+
+class PartitionsNotGivenError(LandfallError):
+    """One frame was handed over for a run over several partitions."""
+
+    def __init__(self, asset: str, partitions: Sequence[str]) -> None:
+        super().__init__(
+            f"{asset} returned one frame for the {len(partitions)} partitions "
+            f"{partitions[0]} to {partitions[-1]}: return a mapping from partition to its frame."
+        )
+
+
+class UnexpectedPartitionError(LandfallError):
+    """A frame was handed over for a partition that the run does not cover."""
+
+    def __init__(self, asset: str, got: Sequence[str], covered: Sequence[str]) -> None:
+        run = f"this run covers {covered[0]} to {covered[-1]}" if covered else "it is unpartitioned"
+        mend = "only those partitions" if covered else "a single frame"
+        super().__init__(f"{asset} returned frames for {', '.join(got)}, but {run}: return {mend}.")
+
+
+class TableMissingError(LandfallError):
+    """An unpartitioned table was never written."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"{table} was never written: materialize {table} first.")
+
+
+class FragmentMissingError(LandfallError):
+    """A manifest names a bronze fragment that is not in the lake."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"The bronze fragment {key} is missing although its manifest counts it: replay its "
+            "file to write it again."
+        )
+
+
+class ForeignObjectError(LandfallError):
+    """An object at a table's key was not written by Landfall."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key} was not written by Landfall (it carries no digest): move it away, then "
+            "materialize the partition again."
+        )
+
+
+class PartitionTooLargeError(LandfallError):
+    """A partition is larger than one S3 request may be."""
+
+    def __init__(self, key: str, *, size: int, limit: int) -> None:
+        super().__init__(
+            f"{key} would have {size:,} bytes, but S3 takes at most {limit:,} in one conditional "
+            "write: split the dataset, or keep fewer columns."
+        )
+
+
+class ItemValueError(ItemError):
+    """A value of a row cannot be stored in DynamoDB."""
+
+    def __init__(self, table: str, *, key: str, column: str, reason: str) -> None:
+        super().__init__(f"{table}, item {key}, column {column!r}: {reason}.")
+
+
+class ItemTooLargeError(ItemError):
+    """A row is larger than an item of DynamoDB may be."""
+
+    def __init__(self, table: str, *, key: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{table}, item {key} has {size:,} bytes, but DynamoDB takes at most {limit:,}: serve "
+            "fewer or shorter columns. Nothing was written."
+        )
+
+
+class ServingThrottledError(LandfallError):
+    """DynamoDB kept refusing writes for want of capacity."""
+
+    retryable = True
+
+    def __init__(self, table: str, *, left: int, attempts: int) -> None:
+        super().__init__(
+            f"{table}: DynamoDB left {left} writes of a batch undone after {attempts} attempts: "
+            "try again later, or raise the table's write capacity."
+        )
+
+
+class DatasetDeclarationError(LandfallError):
+    """A dataset declares something that cannot work."""
+
+    def __init__(self, dataset: str, cause: str) -> None:
+        super().__init__(f"The dataset {dataset} is declared wrongly: {cause}.")
+
+
+class ConformError(LandfallError):
+    """A dataset's ``conform`` broke its promise: one row out for each row in, in order."""
+
+    def __init__(self, dataset: str, cause: str) -> None:
+        super().__init__(
+            f"conform() of the dataset {dataset} {cause}; it must return the columns of its "
+            "contract, one row for each row in, in the same order: mend it and refresh the date."
+        )
+
+
+class ContractBrokenError(LandfallError):
+    """A finished table does not satisfy its contract; it must not be written."""
+
+    def __init__(self, table: str, rule: str, *, rows: int, example: str) -> None:
+        self.table = table
+        self.rule = rule
+        super().__init__(
+            f"{table} breaks its contract: {rule} ({rows} {'case' if rows == 1 else 'cases'}, "
+            f"first: {example}). The rows were checked before, so this is a fault of the transform "
+            "that made the table: mend it, then refresh the date."
+        )
+
+
+class UnexpectedFileError(FileError):
+    """Loading a file met a fault that nobody foresaw."""
+
+    retryable = True
+
+    def __init__(self, key: str, fault: BaseException) -> None:
+        super().__init__(
+            key,
+            f"an unforeseen {type(fault).__name__} while loading: {fault}. The run's log has the "
+            "trace; please report it with the file.",
+        )
+
+
+class RefreshFailedError(LandfallError):
+    """A refresh met a fault that is not the date's own."""
+
+    retryable = True
+
+    def __init__(self, dataset: str, event_date: str, *, run_id: str, fault: str) -> None:
+        super().__init__(
+            f"{dataset} {event_date} could not be refreshed by run {run_id}: {fault}. Its former "
+            "tables stay; it is tried again by itself."
+        )
+
+
+class LeaseHeldError(LandfallError):
+    """Another run keeps a date for longer than anyone may wait."""
+
+    retryable = True
+
+    def __init__(self, dataset: str, event_date: str, *, run_id: str) -> None:
+        super().__init__(
+            f"{dataset} {event_date} is being refreshed by run {run_id} and that run is alive: "
+            "wait for it or terminate it, then materialize the date again."
+        )
+
+
+class UnknownFileError(LandfallError):
+    """The ledger knows no file of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The ledger knows no file {name!r}: give the whole key below the landing bucket, such "
+            "as events/dt=2025-01-31/web.csv, or a file id of 16 digits. A file that landed a "
+            "moment ago is known after the next tick."
+        )
+
+
+class NothingToLandError(LandfallError):
+    """The paths to land hold no file."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(paths)}: no file there; give files or folders with files.")

@@ -1,0 +1,189 @@
+"""What a run holds while it works, and how it gives it back whatever happens.
+
+A run holds its request, the leases of the dates that it refreshes, and its heartbeat. Silver opens
+the dates, the last layer closes them. When a step fails, ``give_back`` (a Dagster failure hook,
+because an IO manager's failure never reaches the asset's own code) refuses its dates and closes
+the request. A run that is killed gives nothing back: its heartbeat stands, and others take over.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.errors import LandfallError, LeaseHeldError, RefreshFailedError
+from pipeline_assets.jobs import REQUEST_TAG
+from resources.landfall import Landfall
+from resources.ledger.dates import Refresh
+from resources.ledger.model import RunRequest
+from resources.ledger.runs import Observer
+
+POLLS_PER_LEASE = 10
+
+_holdings: dict[str, "Holding"] = {}
+"""Holdings of the runs of this process, for ``give_back``."""
+
+
+@dataclass
+class Holding:
+    """What one run holds of one dataset."""
+
+    landfall: Landfall
+    dataset: Dataset
+    run_id: str
+    request_id: str | None
+    refreshes: list[Refresh] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, context: dg.AssetExecutionContext, landfall: Landfall, dataset: Dataset
+    ) -> "Holding":
+        """Begin a step: take up what the run's earlier steps hold, and let its heart beat."""
+        request_id = context.run.tags.get(REQUEST_TAG)
+        holding = cls(landfall, dataset, context.run_id, request_id)
+        landfall.ledger.runs.start_beating(context.run_id)
+        _holdings[context.run_id] = holding
+        return holding
+
+    def claim(self) -> RunRequest | None:
+        """The run's request; ``None`` when it has none, or when it ended or is another run's."""
+        if self.request_id is None:
+            return None
+        return self.landfall.ledger.requests.claim(self.dataset.name, self.request_id, self.run_id)
+
+    def days_to_refresh(self, days: Iterable[str]) -> list[str]:
+        """Those of the run's dates that it shall refresh.
+
+        A run by hand refreshes every date that has fragments; one that was requested only those
+        that are dirty, without the ones held by a contract that is still the same.
+        """
+        wanted = sorted(days)
+        if self.request_id is None:
+            return wanted
+        contract = fingerprint(self.dataset)
+        dirty = {
+            each.event_date
+            for each in self.landfall.ledger.dates.dirty(self.dataset.name)
+            if not (each.held and each.fingerprint == contract)
+        }
+        return [day for day in wanted if day in dirty]
+
+    def open(self, day: str) -> Refresh | None:
+        """Take a date's lease, waiting for a run that holds it; ``None`` if it never had rows.
+
+        Raises:
+            LeaseHeldError: another run holds the date, is alive, and does not let go.
+        """
+        dates, settings = self.landfall.ledger.dates, self.landfall.settings
+        observer = Observer(clock=time.monotonic)
+        deadline = time.monotonic() + settings.request_seconds
+        while True:
+            refresh = dates.open(self.dataset.name, day, self.run_id)
+            head = None if refresh else dates.head(self.dataset.name, day)
+            if refresh is None and head is not None and head.lease_run is not None:
+                refresh = self._take_over(day, head.lease_run, observer)
+            if refresh is not None:
+                self.refreshes.append(refresh)
+                return refresh
+            if head is None:
+                return None
+            if time.monotonic() > deadline:
+                raise LeaseHeldError(self.dataset.name, day, run_id=head.lease_run or "?")
+            time.sleep(settings.lease_seconds / POLLS_PER_LEASE)
+
+    def _take_over(self, day: str, other: str, observer: Observer) -> Refresh | None:
+        beat = self.landfall.ledger.runs.last_beat(other)
+        if not observer.is_standing(other, beat, self.landfall.settings.lease_seconds):
+            return None
+        return self.landfall.ledger.dates.take_over(
+            self.dataset.name, day, run_id=self.run_id, dead_run=other
+        )
+
+    def take_up(self, days: Iterable[str]) -> list[str]:
+        """Those of the dates whose leases an earlier step of this run took."""
+        self.refreshes = self.landfall.ledger.dates.leased(self.dataset.name, days, self.run_id)
+        return [refresh.event_date for refresh in self.refreshes]
+
+    def refuse(self, faults: Mapping[str, LandfallError]) -> None:
+        """Give every date back: refused ones with their fault, the others to go alone."""
+        dates = self.landfall.ledger.dates
+        contract = fingerprint(self.dataset)
+        for refresh in self.refreshes:
+            fault = faults.get(refresh.event_date)
+            if fault is None:
+                dates.set_alone(refresh, self.run_id)
+            else:
+                dates.refuse(refresh, self.run_id, fault, fingerprint=contract)
+        self._end()
+
+    def close(self) -> list[str]:
+        """Give every date back as refreshed; returns those that a file turned meanwhile."""
+        dates = self.landfall.ledger.dates
+        left = [each for each in self.refreshes if not dates.close(each, self.run_id)]
+        self._end()
+        return [refresh.event_date for refresh in left]
+
+    def release(self) -> None:
+        """Give every date back as it is: dirty, to be refreshed as a whole."""
+        for refresh in self.refreshes:
+            self.landfall.ledger.dates.release(refresh, self.run_id)
+        self._end()
+
+    def pause(self) -> None:
+        """End a step whose run goes on: a later step takes the leases up."""
+        self.landfall.ledger.runs.stop_beating(self.run_id)
+        _holdings.pop(self.run_id, None)
+
+    def _end(self) -> None:
+        self.refreshes = []
+        if self.request_id is not None:
+            self.landfall.ledger.requests.close(self.dataset.name, self.request_id, self.run_id)
+        self.pause()
+        self.landfall.ledger.runs.end(self.run_id)
+
+    def fail(self, fault: BaseException | None) -> None:
+        """Give everything back after a step failed: its dates are tried again, or held."""
+        if self.request_id is not None:
+            self._give_up_files(self.request_id)
+        own = fault if isinstance(fault, LandfallError) else None
+        said = f"{type(fault).__name__}: {fault}" if fault else "its step failed"
+        self.refuse(
+            {
+                each.event_date: own
+                or RefreshFailedError(
+                    self.dataset.name, each.event_date, run_id=self.run_id, fault=said
+                )
+                for each in self.refreshes
+            }
+        )
+
+    def _give_up_files(self, request_id: str) -> None:
+        standing = self.landfall.ledger.requests.open(self.dataset.name).requests
+        for request in standing:
+            if request.request_id == request_id and request.run_id == self.run_id:
+                files = request.run.files
+                self.landfall.ledger.files.give_up(files, self.dataset.name, self.run_id)
+
+
+@dg.failure_hook(name="landfall_give_back")
+def give_back(context: dg.HookContext) -> None:
+    """Give back what a failed step's run still holds."""
+    abandon(context.run_id, context.op_exception)
+
+
+def abandon(run_id: str, fault: BaseException | None = None) -> None:
+    """Give back what a run of this process still holds; nothing if it gave everything back."""
+    holding = _holdings.get(run_id)
+    if holding is not None:
+        holding.fail(_cause(fault))
+
+
+def _cause(fault: BaseException | None) -> BaseException | None:
+    """The first cause: Dagster wraps what IO managers raise."""
+    while (
+        fault is not None and fault.__cause__ is not None and not isinstance(fault, LandfallError)
+    ):
+        fault = fault.__cause__
+    return fault

@@ -1,0 +1,245 @@
+"""One event date's bronze rows become its silver and its quarantine; every row is accounted for.
+
+Pure: the frames come in and go out as data, and the same rows give the same tables. Which rows
+break which rule is ``contract``'s business, reading and writing them is the layers'.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from pipeline_assets.contract import LONGEST_EXAMPLE, Candidates, Rule, evaluate, rules, validate
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.errors import ConformError
+
+EXAMPLES = 3
+SILVER_PROVENANCE = ("event_date", "_file_id", "_row")
+QUARANTINE_SCHEMA = pl.Schema(
+    {
+        "event_date": pl.Date,
+        "_file_id": pl.String,
+        "_row": pl.Int64,
+        "landing_key": pl.String,
+        "reasons": pl.String,
+        "record": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True)
+class RuleOutcome:
+    """How an event date fared with one rule.
+
+    Attributes:
+        rule: the rule.
+        failing: rows that break it.
+        share: failing rows among all bronze rows of the date, 0 to 1; 0 where there are none.
+        examples: up to three of them, each with its file, row and record.
+    """
+
+    rule: Rule
+    failing: int
+    share: float
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RefinedDate:
+    """What became of the bronze rows of one event date.
+
+    Attributes:
+        silver: the contract's columns, ``event_date``, ``_file_id`` and ``_row``, in a total order.
+        quarantine: rows of ``QUARANTINE_SCHEMA``, sorted by (landing key, row).
+        bronze_rows: rows that came in.
+        duplicates: valid rows that equal one that was kept.
+        outcomes: one per rule, in the rules' order.
+    """
+
+    silver: pl.DataFrame
+    quarantine: pl.DataFrame
+    bronze_rows: int
+    duplicates: int
+    outcomes: tuple[RuleOutcome, ...]
+
+    @property
+    def silver_rows(self) -> int:
+        """Rows kept."""
+        return self.silver.height
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that are malformed or break a rule."""
+        return self.quarantine.height
+
+    @property
+    def quarantine_share(self) -> float:
+        """Quarantined among all bronze rows, 0 to 1; 0 where there are none."""
+        return self.quarantined / self.bronze_rows if self.bronze_rows else 0.0
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every bronze row is in silver, in quarantine or counted as a duplicate."""
+        return self.bronze_rows == self.silver_rows + self.quarantined + self.duplicates
+
+
+def refine(
+    bronze: pl.DataFrame, dataset: Dataset, *, event_date: date, landing_keys: Mapping[str, str]
+) -> RefinedDate:
+    """Conform, validate and deduplicate the bronze rows of one event date.
+
+    Of equal rows the one with the lowest (landing key, ``_row``) is kept, whatever the order in
+    which they come. A row with several faults has all of them in its reasons.
+
+    Args:
+        bronze: all rows of the date: ``_file_id`` (text), ``_row`` (integer), ``_raw`` and
+            ``_error`` (text, null where the record was well formed), the dataset's fields as text,
+            ``_rescued`` (text).
+        dataset: the dataset they belong to.
+        event_date: the date they are filed under.
+        landing_keys: landing key of each file id.
+
+    Raises:
+        ConformError: the dataset's ``conform`` lost rows or columns.
+        ContractBrokenError: silver does not satisfy the contract it was made by.
+        ValueError: a row's file has no landing key.
+    """
+    located = _in_landing_order(bronze, landing_keys)
+    well_formed = located.filter(pl.col("_error").is_null())
+    candidates = _candidates(well_formed, dataset, event_date)
+    masks = evaluate(candidates, dataset)
+    verdicts = pl.DataFrame([_any(masks, well_formed.height), *masks])
+    valid = candidates.conformed.hstack(well_formed.select("_file_id", "_row")).filter(
+        ~verdicts["_broken"]
+    )
+    silver = _silver(valid, dataset, event_date)
+    return RefinedDate(
+        silver=silver,
+        quarantine=_quarantine(
+            (_malformed(located), _invalid(well_formed, verdicts, dataset)), event_date
+        ),
+        bronze_rows=bronze.height,
+        duplicates=valid.height - silver.height,
+        outcomes=tuple(
+            _outcome(rule, well_formed, verdicts[rule.name], dataset, bronze.height)
+            for rule in rules(dataset)
+        ),
+    )
+
+
+def _in_landing_order(bronze: pl.DataFrame, landing_keys: Mapping[str, str]) -> pl.DataFrame:
+    by_key = sorted(landing_keys, key=lambda file_id: landing_keys[file_id])
+    files = pl.DataFrame(
+        {
+            "_file_id": by_key,
+            "landing_key": [landing_keys[file_id] for file_id in by_key],
+            "_rank": range(len(by_key)),
+        },
+        schema={"_file_id": pl.String, "landing_key": pl.String, "_rank": pl.Int64},
+    )
+    located = bronze.join(files, on="_file_id", how="left")
+    strays = located.filter(pl.col("_rank").is_null()).get_column("_file_id").unique()
+    if len(strays):
+        raise ValueError(f"landing_keys lacks the files {strays.sort().to_list()} of bronze")
+    return located.sort("_rank", "_row").drop("_rank")
+
+
+def _candidates(well_formed: pl.DataFrame, dataset: Dataset, event_date: date) -> Candidates:
+    received = well_formed.select(dataset.fields)
+    conformed = dataset.conform(received.lazy()).collect()
+    expected = list(dataset.contract().columns)
+    if conformed.columns != expected:
+        raise ConformError(dataset.name, f"returned {conformed.columns}, not {expected}")
+    if conformed.height != received.height:
+        cause = f"made {conformed.height} rows of {received.height}"
+        raise ConformError(dataset.name, cause)
+    return Candidates(received, conformed, event_date)
+
+
+def _any(masks: Sequence[pl.Series], height: int) -> pl.Series:
+    none = pl.repeat(value=False, n=height, dtype=pl.Boolean, eager=True).alias("_broken")
+    return reduce(or_, masks, none).alias("_broken")
+
+
+def _silver(valid: pl.DataFrame, dataset: Dataset, event_date: date) -> pl.DataFrame:
+    kept = _deduplicated(valid, dataset.identity)
+    contract = dataset.contract()
+    business = list(contract.columns)
+    validate(kept.select(business), contract, table=f"silver/{dataset.name}")
+    return (
+        kept.with_columns(
+            pl.lit(event_date, pl.Date).alias("event_date"), pl.col("_row").cast(pl.Int64)
+        )
+        .select(*business, *SILVER_PROVENANCE)
+        .sort(*dataset.sort, "_file_id", "_row")
+    )
+
+
+def _deduplicated(valid: pl.DataFrame, identity: tuple[tuple[str, ...], ...]) -> pl.DataFrame:
+    kept = []
+    rest = valid
+    for columns in identity[:-1]:
+        identified = pl.all_horizontal(pl.col(columns).is_not_null())
+        kept.append(rest.filter(identified).unique(columns, keep="first"))
+        rest = rest.filter(~identified)
+    return pl.concat([*kept, rest.unique(identity[-1], keep="first")])
+
+
+def _malformed(located: pl.DataFrame) -> pl.DataFrame:
+    return located.filter(pl.col("_error").is_not_null()).with_columns(
+        pl.format("malformed: {}", "_error").alias("reasons"), pl.col("_raw").alias("record")
+    )
+
+
+def _invalid(well_formed: pl.DataFrame, verdicts: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    broken = verdicts["_broken"]
+    names = verdicts.columns[1:]
+    reasons: list[pl.Expr] = [pl.when(pl.col(name)).then(pl.lit(name)) for name in names] or [
+        pl.lit("")
+    ]
+    return well_formed.filter(broken).with_columns(
+        verdicts.filter(broken)
+        .select(pl.concat_str(reasons, separator="; ", ignore_nulls=True).alias("reasons"))
+        .to_series(),
+        _record(dataset),
+    )
+
+
+def _record(dataset: Dataset) -> pl.Expr:
+    """Received fields as one compact JSON object, without those that were absent."""
+    members = [_member(name) for name in (*dataset.fields, "_rescued")]
+    return pl.format("{{{}}}", pl.concat_str(members, separator=",", ignore_nulls=True)).alias(
+        "record"
+    )
+
+
+def _member(name: str) -> pl.Expr:
+    alone = pl.struct(name).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+    return pl.when(pl.col(name).is_not_null()).then(alone)
+
+
+def _quarantine(parts: Sequence[pl.DataFrame], event_date: date) -> pl.DataFrame:
+    columns = QUARANTINE_SCHEMA.names()
+    return (
+        pl.concat([part.select(columns[1:]) for part in parts])
+        .select(pl.lit(event_date, pl.Date).alias("event_date"), pl.all())
+        .cast(QUARANTINE_SCHEMA)
+        .sort("landing_key", "_row")
+    )
+
+
+def _outcome(
+    rule: Rule, well_formed: pl.DataFrame, mask: pl.Series, dataset: Dataset, bronze_rows: int
+) -> RuleOutcome:
+    failing = int(mask.sum())
+    examples = (
+        well_formed[mask.arg_true().head(EXAMPLES)]
+        .select(pl.format("{} row {}: {}", "landing_key", "_row", _record(dataset)))
+        .to_series()
+        .str.slice(0, LONGEST_EXAMPLE)
+    )
+    share = failing / bronze_rows if bronze_rows else 0.0
+    return RuleOutcome(rule, failing, share, tuple(examples))

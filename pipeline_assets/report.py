@@ -1,0 +1,186 @@
+"""What the ledger knows, told to a person: the state of the pipeline and one file's story."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.errors import UnknownFileError
+from pipeline_assets.registry import datasets
+from resources.landfall import Landfall
+from resources.ledger.model import (
+    DateHead,
+    DeadFile,
+    FileHead,
+    FileState,
+    Fragment,
+    PendingFile,
+    RequestState,
+    RunRequest,
+    file_id,
+    utc_now,
+)
+
+STRAYS = "(no dataset)"
+NEXT = {
+    FileState.LANDED: "Waits for a run: `landfall work --until-idle`, or the landing sensor.",
+    FileState.QUEUED: "A run was requested and has not begun.",
+    FileState.LOADING: "A run is loading it.",
+    FileState.LOADED: "Nothing to do: its rows count in the dates below.",
+    FileState.FAILED: "Is tried again by itself once it is due.",
+    FileState.DEAD: (
+        "Nothing tries it again by itself. Mend the file and land it at the same key, or "
+        "materialize its bronze partition by hand to load the same bytes again."
+    ),
+    FileState.GONE: "It was deleted before it was loaded; land it again if it is needed.",
+}
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One dataset now; ages are in seconds."""
+
+    dataset: str
+    files: dict[str, int]
+    backlog: int
+    oldest_pending_seconds: float | None
+    dirty_dates: tuple[str, ...]
+    held_dates: dict[str, str]
+    requests: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The pipeline now."""
+
+    datasets: tuple[DatasetStatus, ...]
+    dead: tuple[DeadFile, ...]
+    queue_waiting: int
+    queue_in_flight: int
+    dead_letter_messages: int
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something is dead or held."""
+        return bool(self.dead) or any(each.held_dates for each in self.datasets)
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything about one file."""
+
+    head: FileHead
+    state: FileState
+    request: RunRequest | None
+    fragments: tuple[Fragment, ...]
+    dates: tuple[DateHead, ...]
+    what_next: str
+
+
+def status(landfall: Landfall) -> Status:
+    """The state of everything. Reads the whole ledger once: for people, not for sensors."""
+    heads: dict[str, list[FileHead]] = {dataset.name: [] for dataset in datasets()}
+    strays: list[FileHead] = []
+    for head in landfall.ledger.files.all():
+        heads.get(head.dataset, strays).append(head)
+    every = [_dataset_status(landfall, each, heads[each.name]) for each in datasets()]
+    if strays:
+        every.append(DatasetStatus(STRAYS, _states(strays, ()), 0, None, (), {}, 0))
+    dead = [_dead(head) for group in (*heads.values(), strays) for head in group]
+    waiting, in_flight = landfall.queue.depth()
+    return Status(
+        datasets=tuple(every),
+        dead=tuple(each for each in dead if each is not None),
+        queue_waiting=waiting,
+        queue_in_flight=in_flight,
+        dead_letter_messages=landfall.queue.dead_letters(),
+    )
+
+
+def _dataset_status(
+    landfall: Landfall, dataset: Dataset, heads: Sequence[FileHead]
+) -> DatasetStatus:
+    requests = landfall.ledger.requests.open(dataset.name).requests
+    pending = landfall.ledger.files.pending(dataset.name)
+    dirty = landfall.ledger.dates.dirty(dataset.name)
+    return DatasetStatus(
+        dataset=dataset.name,
+        files=_states(heads, requests),
+        backlog=len(pending),
+        oldest_pending_seconds=_oldest(pending),
+        dirty_dates=tuple(each.event_date for each in dirty if not each.held),
+        held_dates={each.event_date: each.held.message for each in dirty if each.held},
+        requests=len(requests),
+    )
+
+
+def _states(heads: Sequence[FileHead], requests: Sequence[RunRequest]) -> dict[str, int]:
+    counts = Counter(_state(head, requests) for head in heads)
+    return {state.value: counts[state] for state in FileState if counts[state]}
+
+
+def _state(head: FileHead, requests: Sequence[RunRequest]) -> FileState:
+    """A file's state, the run request that carries it taken into account."""
+    request = _carrying(head, requests)
+    if request is None or head.state not in {FileState.LANDED, FileState.FAILED}:
+        return head.state
+    return FileState.QUEUED if request.state is RequestState.QUEUED else FileState.LOADING
+
+
+def _carrying(head: FileHead, requests: Sequence[RunRequest]) -> RunRequest | None:
+    for request in requests:
+        for file in request.run.files:
+            if (file.file_id, file.epoch) == (head.file_id, head.epoch):
+                return request
+    return None
+
+
+def _oldest(pending: Sequence[PendingFile]) -> float | None:
+    if not pending:
+        return None
+    oldest = min(datetime.fromisoformat(each.landed_at) for each in pending)
+    return max(0.0, (utc_now() - oldest).total_seconds())
+
+
+def _dead(head: FileHead) -> DeadFile | None:
+    if head.state is not FileState.DEAD or head.error is None:
+        return None
+    return DeadFile(head.file_id, head.dataset, head.epoch, head.key, head.attempts, head.error)
+
+
+def explain(landfall: Landfall, name: str) -> Story:
+    """The story of a file.
+
+    Args:
+        landfall: where to look.
+        name: its key, with or without ``s3://BUCKET/``, or its file id.
+
+    Raises:
+        UnknownFileError: the ledger knows no such file.
+    """
+    key = name.removeprefix(f"s3://{landfall.bucket.name}/")
+    head = landfall.ledger.files.head(file_id(landfall.bucket.name, key))
+    head = head or landfall.ledger.files.head(name)
+    if head is None:
+        raise UnknownFileError(name)
+    requests = landfall.ledger.requests.open(head.dataset).requests
+    state = _state(head, requests)
+    dates = landfall.ledger.dates.heads(head.dataset, head.dates)
+    return Story(
+        head=head,
+        state=state,
+        request=_carrying(head, requests),
+        fragments=tuple(_fragments(landfall, head)),
+        dates=tuple(dates[day] for day in sorted(dates)),
+        what_next=NEXT[state],
+    )
+
+
+def _fragments(landfall: Landfall, head: FileHead) -> list[Fragment]:
+    return [
+        entry
+        for day in head.dates
+        for entry in landfall.ledger.dates.manifest(head.dataset, day)
+        if entry.file_id == head.file_id
+    ]

@@ -1,0 +1,128 @@
+"""Serving: gold tables as DynamoDB items, and the end of a date's refresh.
+
+The last layer: once its items are proven equal to gold, the date is given back as clean.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+import polars as pl
+
+from pipeline_assets.checks import EQUALS_GOLD, Verdict, results
+from pipeline_assets.dataset import Dataset, ServingView
+from pipeline_assets.errors import DateRefusedError, LandfallError
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.partitions import daily_partitions
+from resources.dynamodb import ServingTable, ServingTableStore
+from resources.landfall import Landfall
+
+
+def table_suffix(view: ServingView) -> str:
+    """What a view's DynamoDB table is called after the prefix of the settings."""
+    return view.name.replace("_", "-")
+
+
+def serving_table(view: ServingView) -> ServingTable:
+    """The DynamoDB table of a view."""
+    return ServingTable(table_suffix(view), view.partition_key, view.sort_key)
+
+
+def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
+    """The assets ``serving/{view}`` of a dataset."""
+    keys = {view.name: dg.AssetKey(["serving", view.name]) for view in dataset.serving}
+
+    @dg.multi_asset(
+        name=f"{dataset.name}_serving",
+        outs={
+            view.name: dg.AssetOut(
+                key=keys[view.name],
+                io_manager_key="serving",
+                is_required=False,
+                kinds={"dynamodb"},
+                description=view.description,
+                metadata=_metadata(view),
+            )
+            for view in dataset.serving
+        },
+        ins={
+            name: dg.AssetIn(
+                key=dg.AssetKey(["gold", name]),
+                input_manager_key="lake",
+                dagster_type=dg.PythonObjectDagsterType(dict, name=f"{name}_by_event_date"),
+            )
+            for name in dict.fromkeys(view.gold for view in dataset.serving)
+        },
+        partitions_def=daily_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=dataset.name,
+        check_specs=[
+            dg.AssetCheckSpec(
+                EQUALS_GOLD, asset=key, description=f"The items of serving/{name} equal its gold."
+            )
+            for name, key in keys.items()
+        ],
+        hooks={give_back},
+    )
+    def serving(
+        context: dg.AssetExecutionContext,
+        landfall: dg.ResourceParam[Landfall],
+        **gold: Mapping[str, pl.DataFrame],
+    ) -> Iterator[
+        dg.Output[Mapping[str, pl.DataFrame]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
+    ]:
+        holding = Holding.begin(context, landfall, dataset)
+        holding.take_up(context.partition_keys)
+        faults: dict[str, LandfallError] = {}
+        for view in dataset.serving:
+            yield dg.Output(gold[view.gold], output_name=view.name)
+            verdicts = equality(landfall.serving, view, gold[view.gold])
+            yield from results(keys[view.name], [EQUALS_GOLD], verdicts, context.partition_keys)
+            faults |= _unequal(dataset, view, verdicts)
+        if faults:
+            holding.refuse(faults)
+            raise dg.Failure(" ".join(map(str, faults.values())), allow_retries=False)
+        left = holding.close()
+        if left:
+            context.log.info("Files arrived meanwhile; refreshed again: %s", ", ".join(left))
+
+    return serving
+
+
+def equality(
+    store: ServingTableStore, view: ServingView, gold: Mapping[str, pl.DataFrame]
+) -> list[Verdict]:
+    """Whether the items read back equal the gold they were made from, one verdict per date."""
+    verdicts = []
+    for day, frame in gold.items():
+        columns = frame.columns
+        items = store.load(serving_table(view), day, schema=dict(frame.schema))
+        wanted = frame.sort(view.sort_key)
+        equal = items.height == wanted.height and (
+            items.is_empty() or items.select(columns).equals(wanted)
+        )
+        facts = {"gold_rows": frame.height, "items": items.height}
+        verdicts.append(Verdict(EQUALS_GOLD, day, passed=equal, facts=facts))
+    return verdicts
+
+
+def _unequal(
+    dataset: Dataset, view: ServingView, verdicts: Sequence[Verdict]
+) -> dict[str, LandfallError]:
+    return {
+        verdict.day: DateRefusedError(
+            dataset.name,
+            verdict.day,
+            f"the items of serving/{view.name} differ from gold/{view.gold} right after writing: "
+            "another program writes to the table. Stop it, then materialize the date again.",
+        )
+        for verdict in verdicts
+        if not verdict.passed
+    }
+
+
+def _metadata(view: ServingView) -> dict[str, str]:
+    return {
+        "landfall/table": table_suffix(view),
+        "landfall/partition_key": view.partition_key,
+        "landfall/sort_key": view.sort_key,
+    }

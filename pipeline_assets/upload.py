@@ -1,0 +1,61 @@
+"""Local files onto the landing bucket."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_assets.errors import ConfigurationError, NothingToLandError
+from pipeline_assets.registry import dataset as find_dataset
+from resources.landfall import Landfall
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A local file and the key that it lands at; ``size`` in bytes."""
+
+    path: Path
+    key: str
+    size: int
+
+
+def plan_uploads(paths: Sequence[Path], dataset: str, key: str | None) -> list[Upload]:
+    """Which files land where: a file below its name, a folder's files below their relative paths.
+
+    Raises:
+        UnknownDatasetError: there is no such dataset.
+        ConfigurationError: ``key`` was given for something else than one file.
+        NothingToLandError: the folders hold no file.
+    """
+    prefix = find_dataset(dataset).name
+    if key is not None and (len(paths) != 1 or not paths[0].is_file()):
+        raise ConfigurationError("--key names the place of one file: give exactly one file.")
+    named = [pair for path in paths for pair in _named(path)]
+    if not named:
+        raise NothingToLandError([str(path) for path in paths])
+    return [
+        Upload(path, f"{prefix}/{(key or name).removeprefix(f'{prefix}/')}", path.stat().st_size)
+        for path, name in named
+    ]
+
+
+def _named(path: Path) -> Iterator[tuple[Path, str]]:
+    if path.is_file():
+        yield path, path.name
+        return
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        yield file, file.relative_to(path).as_posix()
+
+
+def upload(
+    landfall: Landfall, uploads: Sequence[Upload], advance: Callable[[], None]
+) -> list[Upload]:
+    """Upload in parallel; ``advance`` is called after each file."""
+
+    def put(each: Upload) -> Upload:
+        landfall.bucket.upload(each.path, each.key)
+        advance()
+        return each
+
+    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
+        return list(pool.map(put, uploads))

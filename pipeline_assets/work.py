@@ -1,0 +1,153 @@
+"""The pipeline without the Dagster daemon: ticks, queue and runs in this process.
+
+The ticks are those of the sensors and the runs are the same jobs on the same instance, one after
+the other, so what `landfall work` did is all there in the UI.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from pipeline_assets.dataset import fingerprint
+from pipeline_assets.holding import abandon
+from pipeline_assets.jobs import job_name, partition_key, run_tags
+from pipeline_assets.registry import datasets
+from resources.landfall import Landfall
+from resources.ledger.model import RunRequest
+from resources.ledger.runs import Observer
+from sensors import landing, refresh
+
+REST_SECONDS = 0.2
+QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What is not finished: messages, files, requests and dates that wait for something."""
+
+    messages: int
+    files: int
+    requests: int
+    dates: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not (self.messages or self.files or self.requests or self.dates)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.messages} messages, {self.files} files, {self.requests} run requests, "
+            f"{self.dates} dates"
+        )
+
+
+@dataclass
+class WorkReport:
+    """What a stretch of work came to."""
+
+    runs: int = 0
+    failed_runs: list[str] = field(default_factory=list)
+    timed_out: bool = False
+    backlog: Backlog | None = None
+
+
+Progress = Callable[[str], None]
+
+
+class Worker:
+    """Does what the sensors and the run queue do."""
+
+    def __init__(
+        self,
+        landfall: Landfall,
+        instance: dg.DagsterInstance,
+        definitions: dg.Definitions,
+        progress: Progress,
+    ) -> None:
+        self._landfall = landfall
+        self._instance = instance
+        self._definitions = definitions
+        self._progress = progress
+        self._observer = Observer(clock=time.monotonic)
+        self.report = WorkReport()
+
+    def work(self, *, until_idle: bool, timeout: float | None = None) -> WorkReport:
+        """Tick and run until nothing is left, time is up, or (without ``until_idle``) for ever.
+
+        Args:
+            until_idle: stop once nothing is pending or dirty; held dates and dead files wait for
+                a person and count as neither.
+            timeout: seconds after which no further run is started; ``None`` for no limit.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            for request in self._tick():
+                if _is_past(deadline):
+                    break
+                self._run(request)
+            left = backlog(self._landfall)
+            if until_idle and left.is_empty:
+                break
+            if _is_past(deadline):
+                self.report.timed_out = True
+                break
+            self._progress(f"{self.report.runs} runs done; waiting: {left}")
+            if not left.requests:
+                time.sleep(REST_SECONDS)
+        self.report.backlog = left
+        return self.report
+
+    def _tick(self) -> list[RunRequest]:
+        waiting = landing.tick(self._landfall, self._observer)
+        return waiting or refresh.tick(self._landfall)
+
+    def _run(self, request: RunRequest) -> None:
+        first, last = request.dates
+        span = first if first == last else f"{first} to {last}"
+        files = f", {len(request.run.files)} files" if request.run.files else ""
+        self._progress(f"run {self.report.runs + 1}: {request.run.kind} {span}{files}")
+        job = self._definitions.resolve_job_def(job_name(request.run.dataset, request.run.kind))
+        run_id = str(uuid.uuid4())
+        try:
+            result = job.execute_in_process(
+                instance=self._instance,
+                partition_key=partition_key(request),
+                tags={**run_tags(request), "dagster/run_key": request.request_id},
+                run_config=QUIET_LOGS,
+                raise_on_error=False,
+                run_id=run_id,
+            )
+        finally:
+            abandon(run_id)
+        self.report.runs += 1
+        if not result.success:
+            self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
+            _stop_if_interrupted(result)
+
+
+def backlog(landfall: Landfall) -> Backlog:
+    """What waits now, read consistently (the queue's own numbers are approximate)."""
+    files = requests = dates = 0
+    for dataset in datasets():
+        contract = fingerprint(dataset)
+        files += len(landfall.ledger.files.pending(dataset.name))
+        requests += len(landfall.ledger.requests.open(dataset.name).requests)
+        dirty = landfall.ledger.dates.dirty(dataset.name)
+        dates += sum(not (each.held and each.fingerprint == contract) for each in dirty)
+    return Backlog(sum(landfall.queue.depth()), files, requests, dates)
+
+
+def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
+    """End the work when a signal ended the run, which Dagster reports as a failed step."""
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            raise KeyboardInterrupt
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline

@@ -1,0 +1,236 @@
+"""Serving tables in DynamoDB: the items of a partition are made those of a frame.
+
+`ServingTableStore` works without Dagster; `DynamoDBIOManager` is its thin Dagster face. The
+tables themselves are made by the deployment.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+from botocore.exceptions import ClientError
+
+from pipeline_assets.errors import ConfigurationError, ServingThrottledError
+from resources.aws import Aws, aws_errors, error_code
+from resources.dynamodb_items import Item, ItemKeys, comparable, comparable_item, to_frame, to_items
+from resources.frames import Frame, FrameKind, from_arrow, to_arrow
+from resources.partition_io import Facts, PartitionIOManager, StoredAsset
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+MAX_BATCH_WRITES = 25
+"""Requests of one BatchWriteItem. Source: "Constraints in Amazon DynamoDB"."""
+
+BACKOFF_SECONDS = 0.05
+BACKOFF_MAX_SECONDS = 5.0
+THROTTLED_CODES = frozenset(
+    {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
+)
+TABLE_METADATA = "landfall/table"
+PARTITION_KEY_METADATA = "landfall/partition_key"
+SORT_KEY_METADATA = "landfall/sort_key"
+
+
+@dataclass(frozen=True)
+class ServingTable:
+    """A serving table: its name without the settings' prefix, and its key columns."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+
+
+@dataclass(frozen=True)
+class ServingCounts:
+    """What a replacement did: items now in the partition, put, deleted and left as they were."""
+
+    rows: int
+    written: int
+    deleted: int
+    unchanged: int
+
+
+class ServingTableStore:
+    """Replaces and reads partitions of serving tables. Safe to share between threads."""
+
+    def __init__(
+        self, aws: Aws, *, max_attempts: int = 8, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.aws = aws
+        self._max_attempts = max_attempts
+        self._sleep = sleep
+
+    def table_name(self, table: ServingTable) -> str:
+        """The table's whole name in DynamoDB."""
+        return f"{self.aws.settings.serving_prefix}{table.name}"
+
+    def replace_partition(self, table: ServingTable, partition: str, frame: Frame) -> ServingCounts:
+        """Make the partition's items those of the frame, writing only what differs.
+
+        New and changed items are put before stale ones are deleted, so a reader never misses a
+        row that stays. Repeated with the same frame, nothing is written.
+
+        Raises:
+            ItemError: a row that cannot become an item; nothing was written.
+            UnsupportedFrameError: the value is no frame.
+            ServingThrottledError: DynamoDB left writes undone for too long.
+            NotProvisionedError: the table does not exist.
+        """
+        name = self.table_name(table)
+        keys = ItemKeys(name, table.partition_key, table.sort_key)
+        wanted = to_items(keys, partition, to_arrow(name, frame).to_pylist())
+        stored = self._items(table, partition)
+        puts, deletes = _changes(keys, stored, wanted)
+        self._write(name, [_put(item) for item in puts])
+        self._write(name, [_delete(keys, item) for item in deletes])
+        return ServingCounts(len(wanted), len(puts), len(deletes), len(wanted) - len(puts))
+
+    def load(
+        self,
+        table: ServingTable,
+        partition: str,
+        schema: Mapping[str, pl.DataType] | None = None,
+    ) -> pl.DataFrame:
+        """The partition's items by ascending sort key; without items, a frame without rows.
+
+        Column types: see `to_frame`.
+        """
+        items = self._items(table, partition)
+        return to_frame(items, first=(table.partition_key, table.sort_key), schema=schema)
+
+    def _items(self, table: ServingTable, partition: str) -> list[Item]:
+        pages = self.aws.dynamodb.get_paginator("query").paginate(
+            TableName=self.table_name(table),
+            KeyConditionExpression="#key = :partition",
+            ExpressionAttributeNames={"#key": table.partition_key},
+            ExpressionAttributeValues={":partition": {"S": partition}},
+            ConsistentRead=True,
+        )
+        with aws_errors(self.aws):
+            return [cast("Item", item) for page in pages for item in page["Items"]]
+
+    def _write(self, name: str, requests: Sequence["WriteRequestTypeDef"]) -> None:
+        starts = range(0, len(requests), MAX_BATCH_WRITES)
+        batches = [requests[start : start + MAX_BATCH_WRITES] for start in starts]
+        with ThreadPoolExecutor(self.aws.settings.io_threads) as pool:
+            list(pool.map(lambda batch: self._write_batch(name, batch), batches))
+
+    def _write_batch(self, name: str, left: Sequence["WriteRequestTypeDef"]) -> None:
+        for attempt in range(self._max_attempts):
+            left = self._write_once(name, left)
+            if not left:
+                return
+            if attempt + 1 < self._max_attempts:
+                longest = min(BACKOFF_MAX_SECONDS, BACKOFF_SECONDS * 2**attempt)
+                self._sleep(random.uniform(0, longest))  # noqa: S311  # jitter, no secret
+        raise ServingThrottledError(name, left=len(left), attempts=self._max_attempts)
+
+    def _write_once(
+        self, name: str, requests: Sequence["WriteRequestTypeDef"]
+    ) -> Sequence["WriteRequestTypeDef"]:
+        try:
+            with aws_errors(self.aws):
+                answer = self.aws.dynamodb.batch_write_item(RequestItems={name: requests})
+        except ClientError as error:
+            if error_code(error) in THROTTLED_CODES:
+                return requests
+            raise
+        left = answer.get("UnprocessedItems", {}).get(name, [])
+        return cast("Sequence[WriteRequestTypeDef]", left)
+
+
+def _changes(
+    keys: ItemKeys, stored: Sequence[Item], wanted: Sequence[Item]
+) -> tuple[list[Item], list[Item]]:
+    """Items to put and items to delete."""
+    standing = {comparable(item[keys.sort_key]): comparable_item(item) for item in stored}
+    kept = {comparable(item[keys.sort_key]) for item in wanted}
+    puts = [
+        item
+        for item in wanted
+        if standing.get(comparable(item[keys.sort_key])) != comparable_item(item)
+    ]
+    return puts, [item for item in stored if comparable(item[keys.sort_key]) not in kept]
+
+
+def _put(item: Item) -> "WriteRequestTypeDef":
+    return cast("WriteRequestTypeDef", {"PutRequest": {"Item": item}})
+
+
+def _delete(keys: ItemKeys, item: Item) -> "WriteRequestTypeDef":
+    key = {name: item[name] for name in (keys.partition_key, keys.sort_key)}
+    return cast("WriteRequestTypeDef", {"DeleteRequest": {"Key": key}})
+
+
+class DynamoDBIOManager(PartitionIOManager):
+    """Stores serving assets' frames as items, and hands over the frame that is asked for.
+
+    The asset's definition metadata names its table: ``landfall/table``, ``landfall/partition_key``
+    and ``landfall/sort_key``. The partition key's column holds the asset's partition. A partition
+    without items counts as not stored. ``store`` is called when first needed.
+    """
+
+    def __init__(self, store: Callable[[], ServingTableStore]) -> None:
+        self._open_store = store
+
+    @cached_property
+    def _store(self) -> ServingTableStore:
+        return self._open_store()
+
+    @property
+    def threads(self) -> int:
+        """Partitions are taken one at a time: the batches of each already run in parallel."""
+        return 1
+
+    def write_partition(self, asset: StoredAsset, partition: str | None, value: object) -> Facts:
+        """Replace one partition's items.
+
+        Raises:
+            ConfigurationError: the asset has no partitions, or lacks the metadata.
+            ItemError: a row that cannot become an item.
+        """
+        table = _serving_table(asset)
+        counts = self._store.replace_partition(table, _required(asset, partition), value)
+        return {
+            "event_date": partition,
+            "table": self._store.table_name(table),
+            "rows": counts.rows,
+            "written": counts.written,
+            "deleted": counts.deleted,
+            "unchanged": counts.unchanged,
+        }
+
+    def read_partition(
+        self, asset: StoredAsset, partition: str | None, kind: FrameKind
+    ) -> Frame | None:
+        """One partition's items; ``None`` when there are none."""
+        frame = self._store.load(_serving_table(asset), _required(asset, partition))
+        if frame.is_empty():
+            return None
+        return from_arrow(to_arrow(str(asset), frame), kind)
+
+
+def _required(asset: StoredAsset, partition: str | None) -> str:
+    if partition is None:
+        raise ConfigurationError(
+            f"Asset {asset} has no partitions: a serving table is replaced by partition, so give "
+            "the asset a partitions definition."
+        )
+    return partition
+
+
+def _serving_table(asset: StoredAsset) -> ServingTable:
+    names = (TABLE_METADATA, PARTITION_KEY_METADATA, SORT_KEY_METADATA)
+    missing = [name for name in names if not isinstance(asset.metadata.get(name), str)]
+    if missing:
+        raise ConfigurationError(
+            f"Asset {asset} lacks the definition metadata {', '.join(missing)}: name its serving "
+            "table and key columns there."
+        )
+    return ServingTable(*(str(asset.metadata[name]) for name in names))

@@ -1,0 +1,230 @@
+"""Where files land: the bucket, and the queue of its notifications."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import ClientError, ResponseStreamingError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from pipeline_assets.errors import CorruptFileError, ObjectChangedError, ObjectGoneError
+from resources.aws import Aws, aws_errors, error_code
+
+MESSAGES_PER_CALL = 10
+"""Messages of one ReceiveMessage or DeleteMessageBatch (Amazon SQS API reference)."""
+CHUNK_BYTES = 1 << 20
+MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+CHANGED = frozenset({"412", "PreconditionFailed"})
+
+
+class EventKind(Enum):
+    """What happened to a key."""
+
+    CREATED = "ObjectCreated"
+    REMOVED = "ObjectRemoved"
+
+
+@dataclass(frozen=True)
+class ObjectEvent:
+    """One record of an S3 notification.
+
+    ``size`` is in bytes; a removal has neither ETag nor size.
+    """
+
+    kind: EventKind
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a key holds now; ``size`` is in bytes."""
+
+    etag: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the landing queue; ``events`` is ``None`` when it cannot be read."""
+
+    receipt: str
+    events: tuple[ObjectEvent, ...] | None
+
+
+def read_notification(body: str) -> tuple[ObjectEvent, ...]:
+    """The events of a notification; none for S3's test event.
+
+    Raises:
+        ValueError: the text is no S3 notification.
+    """
+    try:
+        notification = json.loads(body)
+        if notification.get("Event") == "s3:TestEvent":
+            return ()
+        return tuple(event for record in notification["Records"] for event in _event(record))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not an S3 notification: {error!r}") from error
+
+
+def _event(record: dict[str, dict[str, dict[str, str]]]) -> Iterator[ObjectEvent]:
+    name = str(record["eventName"]).removeprefix("s3:").split(":", 1)[0]
+    kinds = {kind.value: kind for kind in EventKind}
+    if name not in kinds:
+        return
+    stored = record["s3"]["object"]
+    yield ObjectEvent(
+        kind=kinds[name],
+        bucket=str(record["s3"]["bucket"]["name"]),
+        key=unquote_plus(stored["key"]),
+        etag=str(stored.get("eTag", "")).strip('"'),
+        size=int(stored.get("size", 0)),
+        at=datetime.fromisoformat(str(record["eventTime"])),
+    )
+
+
+class LandingQueue:
+    """The SQS queue that the landing bucket notifies."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    @cached_property
+    def _url(self) -> str:
+        with aws_errors(self._aws):
+            name = self._aws.settings.landing_queue
+            return self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def receive(self, limit: int) -> Iterator[list[Message]]:
+        """Batches of up to ten messages until none comes or the limit is reached."""
+        received = 0
+        while received < limit:
+            with aws_errors(self._aws):
+                answer = self._aws.sqs.receive_message(
+                    QueueUrl=self._url, MaxNumberOfMessages=MESSAGES_PER_CALL
+                )
+            batch = [
+                Message(message["ReceiptHandle"], _events_or_none(message["Body"]))
+                for message in answer.get("Messages", [])
+            ]
+            if not batch:
+                return
+            received += len(batch)
+            yield batch
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Delete up to ten settled messages; one that stays is delivered and settled again."""
+        if not messages:
+            return
+        with aws_errors(self._aws):
+            self._aws.sqs.delete_message_batch(
+                QueueUrl=self._url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message.receipt}
+                    for number, message in enumerate(messages)
+                ],
+            )
+
+    def hand_back(self, messages: Sequence[Message]) -> None:
+        """Make unreadable messages visible at once: after ten receives they are dead letters."""
+        for message in messages:
+            with aws_errors(self._aws):
+                self._aws.sqs.change_message_visibility(
+                    QueueUrl=self._url, ReceiptHandle=message.receipt, VisibilityTimeout=0
+                )
+
+    def depth(self) -> tuple[int, int]:
+        """Messages waiting and messages received but not settled, both approximate."""
+        with aws_errors(self._aws):
+            facts = self._aws.sqs.get_queue_attributes(
+                QueueUrl=self._url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+        waiting = int(facts["ApproximateNumberOfMessages"])
+        return waiting, int(facts["ApproximateNumberOfMessagesNotVisible"])
+
+    def dead_letters(self) -> int:
+        """Messages in the queue's dead-letter queue, approximate."""
+        name = self._aws.settings.landing_dead_letter_queue
+        with aws_errors(self._aws):
+            url = self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+            facts = self._aws.sqs.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+            )["Attributes"]
+        return int(facts["ApproximateNumberOfMessages"])
+
+
+def _events_or_none(body: str) -> tuple[ObjectEvent, ...] | None:
+    try:
+        return read_notification(body)
+    except ValueError:
+        return None
+
+
+class LandingBucket:
+    """The bucket that files land in."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    @property
+    def name(self) -> str:
+        """Name of the bucket."""
+        return self._aws.settings.landing_bucket
+
+    def stat(self, key: str) -> StoredObject | None:
+        """What the key holds now; ``None`` when nothing does."""
+        try:
+            with aws_errors(self._aws):
+                head = self._aws.s3.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error_code(error) in MISSING:
+                return None
+            raise
+        return StoredObject(head["ETag"].strip('"'), head["ContentLength"], head["LastModified"])
+
+    def upload(self, path: Path, key: str) -> None:
+        """Put a local file at a key; large files go in parts."""
+        with aws_errors(self._aws):
+            self._aws.s3.upload_file(str(path), self.name, key)
+
+    def download(self, key: str, etag: str, path: Path) -> None:
+        """Fetch exactly the registered bytes of a key into a local file.
+
+        Raises:
+            ObjectGoneError: the key holds nothing any more.
+            ObjectChangedError: the key holds other bytes.
+            CorruptFileError: the connection broke before all bytes came.
+        """
+        try:
+            with aws_errors(self._aws):
+                answer = self._aws.s3.get_object(Bucket=self.name, Key=key, IfMatch=f'"{etag}"')
+        except ClientError as error:
+            if error_code(error) in MISSING:
+                raise ObjectGoneError(key, "the object was deleted before it was loaded.") from None
+            if error_code(error) in CHANGED:
+                raise ObjectChangedError(
+                    key, "it holds other bytes than were registered."
+                ) from None
+            raise
+        expected = answer["ContentLength"]
+        try:
+            with path.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                    file.write(chunk)
+        except (ResponseStreamingError, BotoConnectionError) as error:
+            raise CorruptFileError(key, f"the download broke off: {error}") from error
+        if path.stat().st_size != expected:
+            raise CorruptFileError(key, f"{path.stat().st_size} of {expected} bytes were received.")

@@ -1,0 +1,315 @@
+"""Event dates: their versions, manifests, leases and accounts.
+
+A date is dirty while its ``version`` differs from its ``clean_version``. For every dirty date there
+is an item below ``dirty#{dataset}``, so that planning never reads the clean ones. The version is
+raised first and the dirty item put second; whoever raises it holds something (a file's pending
+item) that makes the raise happen again should a crash come between.
+
+A refresh reads the version when it takes the lease, then the manifest, then the heads of the files
+in it. An entry counts while its epoch is the one that its file was last loaded with. A file that
+turns after the heads were read raises the version later still, so the date stays dirty.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from pipeline_assets.errors import LandfallError, LeaseLostError
+from resources.ledger.model import (
+    DateCounts,
+    DateHead,
+    DirtyDate,
+    Fault,
+    Fragment,
+    utc_now,
+    utc_text,
+)
+from resources.ledger.table import (
+    Change,
+    Condition,
+    ConditionFailedError,
+    Item,
+    LedgerTable,
+    dump,
+    load,
+)
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """A date whose lease a run holds: the version it was opened at."""
+
+    dataset: str
+    event_date: str
+    version: int
+    taken_over: bool
+    started_at: datetime
+
+
+class Dates:
+    """The ledger's event dates."""
+
+    def __init__(self, table: LedgerTable, settings: Settings) -> None:
+        self._table = table
+        self._settings = settings
+
+    def head(self, dataset: str, event_date: str) -> DateHead | None:
+        """What is known of a date, read consistently."""
+        item = self._table.get(*_head_key(dataset, event_date))
+        return _date_head(item) if item else None
+
+    def heads(self, dataset: str, event_dates: Iterable[str]) -> dict[str, DateHead]:
+        """Heads by event date; unknown dates are left out."""
+        keys = [_head_key(dataset, day) for day in event_dates]
+        return {head.event_date: head for head in map(_date_head, self._table.batch_get(keys))}
+
+    def dirty(self, dataset: str) -> list[DirtyDate]:
+        """Dates that wait for their refresh or are held, in order; costs as much as there are."""
+        return [load(DirtyDate, item) for item in self._table.query(_dirty_partition(dataset))]
+
+    def all(self, dataset: str) -> list[DateHead]:
+        """Every date of a dataset: reads the whole table, for reports only."""
+        items = self._table.scan("head", f"date#{dataset}#")
+        return sorted(map(_date_head, items), key=lambda head: head.event_date)
+
+    def add_entries(self, fragments: Sequence[Fragment]) -> None:
+        """Write manifest entries; they count once their file's head says so."""
+        self._table.batch_write([_entry_item(fragment) for fragment in fragments])
+
+    def manifest(self, dataset: str, event_date: str) -> list[Fragment]:
+        """The fragments that count for a date, in the order of their landing keys."""
+        items = self._table.query(_date_partition(dataset, event_date), "file#")
+        entries = [load(Fragment, item) for item in items]
+        heads = self._table.batch_get([(f"file#{entry.file_id}", "head") for entry in entries])
+        loaded = {str(head["file_id"]): head["loaded_epoch"] for head in heads}
+        counting = [entry for entry in entries if loaded.get(entry.file_id) == entry.epoch]
+        return sorted(counting, key=lambda entry: entry.landing_key)
+
+    def raise_versions(self, dates: Iterable[tuple[str, str]]) -> None:
+        """Make dates dirty; each is (dataset, event date)."""
+        self._table.each(lambda each: self._raise(*each), sorted(dates))
+
+    def _raise(self, dataset: str, event_date: str) -> None:
+        change = Change(set={"dataset": dataset, "event_date": event_date}, add={"version": 1})
+        head = _date_head(self._table.update(*_head_key(dataset, event_date), change=change))
+        self._mark(_dirty_after(head))
+
+    def _mark(self, dirty: DirtyDate) -> None:
+        """Put the dirty item, unless a later version's stands already."""
+        condition = Condition(
+            "attribute_not_exists(#pk) OR #version < :version", {"version": dirty.version}
+        )
+        try:
+            self._table.put(_dirty_item(dirty), condition)
+        except ConditionFailedError:
+            return
+
+    def open(self, dataset: str, event_date: str, run_id: str) -> Refresh | None:
+        """Take a date's lease, which makes the date dirty until ``close``.
+
+        Returns:
+            ``None`` while another run holds the lease, or when no file ever had rows for the date.
+        """
+        condition = Condition(
+            "attribute_exists(#version) AND "
+            "(attribute_not_exists(#lease_run) OR #lease_run = :run)",
+            {"run": run_id},
+        )
+        return self._lease(dataset, event_date, {"lease_run": run_id}, condition)
+
+    def take_over(
+        self, dataset: str, event_date: str, *, run_id: str, dead_run: str
+    ) -> Refresh | None:
+        """Take the lease of a run that is taken for dead; ``None`` if it changed hands meanwhile.
+
+        The date is left dirty once more afterwards, so that a late write of that run is repaired.
+        """
+        lease: Item = {"lease_run": run_id, "taken_over": True}
+        condition = Condition("#lease_run = :dead", {"dead": dead_run})
+        return self._lease(dataset, event_date, lease, condition)
+
+    def _lease(
+        self, dataset: str, event_date: str, lease: Item, condition: Condition
+    ) -> Refresh | None:
+        change = Change(
+            set={**lease, "leased_at": utc_text(utc_now())},
+            copy={"leased_version": "version"},
+            remove=("clean_version",),
+        )
+        key = _head_key(dataset, event_date)
+        try:
+            item = self._table.update(*key, change=change, condition=condition)
+        except ConditionFailedError:
+            return None
+        head = _date_head(item)
+        with suppress(ConditionFailedError):
+            self._table.put(_dirty_item(_dirty_after(head)), Condition("attribute_not_exists(#pk)"))
+        return _refresh(head)
+
+    def leased(self, dataset: str, event_dates: Iterable[str], run_id: str) -> list[Refresh]:
+        """Those of the dates whose lease the run holds, in order."""
+        heads = self.heads(dataset, event_dates).values()
+        mine = [head for head in heads if head.lease_run == run_id]
+        return [_refresh(head) for head in sorted(mine, key=lambda head: head.event_date)]
+
+    def account(self, refresh: Refresh, run_id: str, counts: DateCounts) -> None:
+        """Keep a date's account, just before its tables are written.
+
+        Raises:
+            LeaseLostError: another run holds the lease; nothing may be written.
+        """
+        self._change_leased(refresh, run_id, Change(set={"counts": dump(counts)}))
+
+    def close(self, refresh: Refresh, run_id: str) -> bool:
+        """Give the lease back and say that the tables are as of the refresh's version.
+
+        Returns:
+            Whether the date is clean now: not when a file turned meanwhile, or the lease was
+            taken over from a run that may still write.
+
+        Raises:
+            LeaseLostError: another run holds the lease.
+        """
+        now = utc_now()
+        facts: Item = {
+            "refreshed_at": utc_text(now),
+            "refresh_seconds": (now - refresh.started_at).total_seconds(),
+        }
+        if not refresh.taken_over:
+            facts["clean_version"] = refresh.version
+        change = Change(set=facts, remove=("lease_run", "taken_over"))
+        head = self._change_leased(refresh, run_id, change)
+        if refresh.taken_over:
+            self.raise_versions([(refresh.dataset, refresh.event_date)])
+        if head.dirty:
+            return False
+        self._unmark(refresh)
+        return True
+
+    def _unmark(self, refresh: Refresh) -> None:
+        condition = Condition("#version <= :version", {"version": refresh.version})
+        try:
+            self._table.delete(*_dirty_key(refresh.dataset, refresh.event_date), condition)
+        except ConditionFailedError:
+            return
+
+    def release(self, refresh: Refresh, run_id: str) -> None:
+        """Give the lease back without a word on the tables: the date stays dirty."""
+        try:
+            self._change_leased(refresh, run_id, Change(remove=("lease_run",)))
+        except LeaseLostError:
+            return
+
+    def refuse(
+        self, refresh: Refresh, run_id: str, error: LandfallError, *, fingerprint: str
+    ) -> DirtyDate:
+        """Keep the error of a failed refresh and give the lease back.
+
+        A retryable error is tried again by itself after a wait, a bounded number of times; any
+        other holds the date until a fragment or its contract (``fingerprint``) changes.
+        """
+        now = utc_now()
+        before = self._dirty(refresh)
+        attempts = before.attempts + 1
+        again = error.retryable and attempts < self._settings.max_attempts
+        fault = Fault(kind=error.kind, message=str(error), at=utc_text(now))
+        wait = timedelta(seconds=self._settings.backoff_seconds * 2 ** (attempts - 1))
+        after = replace(
+            before,
+            attempts=attempts,
+            alone=True,
+            due_at=utc_text(now + (wait if again else timedelta(0))),
+            held=None if again else fault,
+            fingerprint=fingerprint,
+        )
+        self._replace_dirty(after)
+        self.release(refresh, run_id)
+        return after
+
+    def set_alone(self, refresh: Refresh, run_id: str) -> None:
+        """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""
+        self._replace_dirty(replace(self._dirty(refresh), alone=True))
+        self.release(refresh, run_id)
+
+    def _dirty(self, refresh: Refresh) -> DirtyDate:
+        item = self._table.get(*_dirty_key(refresh.dataset, refresh.event_date))
+        if item:
+            return load(DirtyDate, item)
+        return DirtyDate(
+            refresh.dataset, refresh.event_date, refresh.version, due_at=utc_text(utc_now())
+        )
+
+    def _replace_dirty(self, dirty: DirtyDate) -> None:
+        """Write a dirty item unless a later version's stands: that one is judged anew."""
+        condition = Condition(
+            "attribute_not_exists(#pk) OR #version <= :version", {"version": dirty.version}
+        )
+        try:
+            self._table.put(_dirty_item(dirty), condition)
+        except ConditionFailedError:
+            return
+
+    def _change_leased(self, refresh: Refresh, run_id: str, change: Change) -> DateHead:
+        try:
+            item = self._table.update(
+                *_head_key(refresh.dataset, refresh.event_date),
+                change=change,
+                condition=Condition("#lease_run = :run", {"run": run_id}),
+            )
+        except ConditionFailedError as error:
+            raise LeaseLostError(
+                f"Another run took over {refresh.dataset} {refresh.event_date}: this one changes "
+                "nothing more there, and the date is refreshed once more."
+            ) from error
+        return _date_head(item)
+
+
+def _refresh(head: DateHead) -> Refresh:
+    started = datetime.fromisoformat(head.leased_at) if head.leased_at else utc_now()
+    return Refresh(head.dataset, head.event_date, head.leased_version, head.taken_over, started)
+
+
+def _dirty_after(head: DateHead) -> DirtyDate:
+    """The dirty item of a date: due once it has rested as long as its last refresh took."""
+    due = utc_now()
+    if head.refreshed_at:
+        rested = datetime.fromisoformat(head.refreshed_at) + timedelta(seconds=head.refresh_seconds)
+        due = max(due, rested)
+    return DirtyDate(head.dataset, head.event_date, head.version, due_at=utc_text(due))
+
+
+def _date_head(item: Item) -> DateHead:
+    return load(DateHead, item)
+
+
+def _date_partition(dataset: str, event_date: str) -> str:
+    return f"date#{dataset}#{event_date}"
+
+
+def _head_key(dataset: str, event_date: str) -> tuple[str, str]:
+    return _date_partition(dataset, event_date), "head"
+
+
+def _dirty_partition(dataset: str) -> str:
+    return f"dirty#{dataset}"
+
+
+def _dirty_key(dataset: str, event_date: str) -> tuple[str, str]:
+    return _dirty_partition(dataset), event_date
+
+
+def _dirty_item(dirty: DirtyDate) -> Item:
+    pk, sk = _dirty_key(dirty.dataset, dirty.event_date)
+    return {"pk": pk, "sk": sk, **dump(dirty)}
+
+
+def _entry_item(fragment: Fragment) -> Item:
+    dataset = fragment.fragment_key.split("/")[1]
+    partition = _date_partition(dataset, fragment.event_date)
+    return {
+        "pk": partition,
+        "sk": f"file#{fragment.file_id}#{fragment.epoch:08d}",
+        **dump(fragment),
+    }

@@ -1,0 +1,1 @@
+"""AWS on this machine: moto's server in a process of its own, that keeps its data."""

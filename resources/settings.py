@@ -1,0 +1,84 @@
+"""Every setting, read from the environment when it is first needed, never at import."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline_assets.errors import ConfigurationError
+
+
+class Environment(StrEnum):
+    """Where AWS is."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
+class Settings(BaseSettings):
+    """Settings by environment variable, ``LANDFALL_`` and the name in capitals.
+
+    AWS's own variables (``AWS_ENDPOINT_URL``, ``AWS_REGION``, credentials, profiles) are read by
+    boto3 and are not repeated here.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LANDFALL_", frozen=True, extra="ignore")
+
+    env: Environment = Field(
+        Environment.LOCAL, description="`aws` uses the real account that boto3 finds."
+    )
+    home: Path = Field(Path(".landfall"), description="State of the local AWS and of Dagster.")
+    local_port: int = Field(4566, ge=1, le=65535, description="Port of the local AWS.")
+
+    landing_bucket: str = Field("landfall-landing", description="Bucket that files land in.")
+    lake_bucket: str = Field("landfall-lake", description="Bucket of the tables.")
+    landing_queue: str = Field("landfall-landing", description="SQS queue of landing events.")
+    landing_dead_letter_queue: str = Field(
+        "landfall-landing-dlq", description="Takes messages that ten receives could not settle."
+    )
+    alerts_topic: str = Field("landfall-alerts", description="SNS topic for alerts.")
+    ledger_table: str = Field("landfall-ledger", description="DynamoDB table of the ledger.")
+    serving_prefix: str = Field(
+        "landfall-", description="What the names of the serving tables begin with."
+    )
+
+    max_messages_per_tick: int = Field(
+        1000, ge=1, description="SQS messages that one landing tick settles at most."
+    )
+    max_files_per_run: int = Field(500, ge=1, le=2000, description="Files that share a run.")
+    max_dates_per_run: int = Field(31, ge=1, le=366, description="Partitions that share a run.")
+    quiet_runs_per_tick: int = Field(
+        4, ge=1, description="Up to so many dates with new files get a run each; more share runs."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts at a file or a date.")
+    backoff_seconds: float = Field(5.0, ge=0, description="Wait after a first failed attempt.")
+    backoff_max_seconds: float = Field(300.0, ge=0, description="Longest wait between attempts.")
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A run whose heartbeat stands still this long is taken for dead."
+    )
+    request_seconds: float = Field(
+        600.0, gt=0, description="A run request that no run claims in this time is withdrawn."
+    )
+    io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
+
+    @property
+    def local_endpoint(self) -> str:
+        """Address of the local AWS."""
+        return f"http://127.0.0.1:{self.local_port}"
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: naming the variable, its value and what was expected.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "LANDFALL_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(
+            f"{name}={first['input']!r} is not usable: {first['msg']}."
+        ) from None

@@ -1,0 +1,1 @@
+"""What starts runs by itself: one module per sensor, each a pure plan with a thin shell."""

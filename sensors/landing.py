@@ -1,0 +1,246 @@
+"""The landing sensor: notifications into the ledger, unfinished files into run requests.
+
+``plan`` decides, from data alone; ``tick`` reads and acts, and is all that the Dagster sensor and
+``landfall work`` do. A tick reads messages, registers the objects and only then deletes the
+messages: from there on the ledger is the inbox.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.errors import UnknownDatasetError
+from pipeline_assets.landings import current, landing
+from pipeline_assets.partitions import contiguous, has_partition
+from pipeline_assets.registry import datasets
+from resources.landfall import Landfall
+from resources.landing_zone import EventKind, Message, ObjectEvent, StoredObject
+from resources.ledger.model import (
+    Landing,
+    PendingFile,
+    PlannedRun,
+    RequestedFile,
+    RequestKind,
+    RequestState,
+    RunRequest,
+    file_id,
+    utc_now,
+    utc_text,
+)
+from resources.ledger.runs import Observer
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much travels together."""
+
+    max_files_per_run: int
+    max_dates_per_run: int
+    quiet_runs_per_tick: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits of the settings."""
+        return cls(
+            settings.max_files_per_run, settings.max_dates_per_run, settings.quiet_runs_per_tick
+        )
+
+
+def plan(
+    dataset: Dataset,
+    pending: Iterable[PendingFile],
+    requests: Sequence[RunRequest],
+    *,
+    now: datetime,
+    limits: Limits,
+) -> list[PlannedRun]:
+    """Which due files travel together now.
+
+    A date whose earlier files are still queued or loading waits, so that its files share the next
+    run. Up to ``quiet_runs_per_tick`` dates get a run each; more share runs over ranges of
+    contiguous dates. A file whose run died goes alone.
+    """
+    ready = _ready(dataset, pending, requests, now)
+    batches = {day: _first_batch(files, limits) for day, files in ready.items()}
+    alone = {day for day, files in batches.items() if files[0].alone}
+    shared = sorted(set(batches) - alone)
+    if len(shared) <= limits.quiet_runs_per_tick or limits.max_files_per_run == 1:
+        ranges: Iterable[list[str]] = ([day] for day in shared)
+    else:
+        ranges = _ranges(shared, batches, limits)
+    runs = [[day] for day in sorted(alone)] + list(ranges)
+    return [_run(dataset, days, batches) for days in runs]
+
+
+def _ready(
+    dataset: Dataset, pending: Iterable[PendingFile], requests: Sequence[RunRequest], now: datetime
+) -> dict[str, list[PendingFile]]:
+    """Due files by file date, without the dates that have files under way."""
+    ingests = [each for each in requests if each.run.kind is RequestKind.INGEST]
+    carried = {(file.file_id, file.epoch) for each in ingests for file in each.run.files}
+    ready: dict[str, list[PendingFile]] = defaultdict(list)
+    for file in pending:
+        due = file.due_at <= utc_text(now) and (file.file_id, file.epoch) not in carried
+        day = date.fromisoformat(file.file_date)
+        if due and has_partition(dataset, day, now.astimezone(UTC).date()):
+            ready[file.file_date].append(file)
+    busy = {day for day in ready for each in ingests if each.covers(day)}
+    return {day: files for day, files in ready.items() if day not in busy}
+
+
+def _first_batch(files: list[PendingFile], limits: Limits) -> list[PendingFile]:
+    """The oldest files of a date that may share a run, or the oldest that must go alone."""
+    in_order = sorted(files, key=lambda file: (file.alone, file.landed_at, file.file_id))
+    together = [file for file in in_order if not file.alone]
+    return together[: limits.max_files_per_run] if together else in_order[:1]
+
+
+def _ranges(
+    days: list[str], batches: dict[str, list[PendingFile]], limits: Limits
+) -> Iterator[list[str]]:
+    """Contiguous dates, cut where a run would carry too many dates or files."""
+    for stretch in contiguous(days, limits.max_dates_per_run):
+        run: list[str] = []
+        files = 0
+        for day in stretch:
+            if run and files + len(batches[day]) > limits.max_files_per_run:
+                yield run
+                run, files = [], 0
+            run.append(day)
+            files += len(batches[day])
+        yield run
+
+
+def _run(dataset: Dataset, days: list[str], batches: dict[str, list[PendingFile]]) -> PlannedRun:
+    return PlannedRun(
+        dataset=dataset.name,
+        kind=RequestKind.INGEST,
+        first_date=days[0],
+        last_date=days[-1],
+        files=tuple(
+            RequestedFile(file.file_id, file.epoch, file.attempts)
+            for day in days
+            for file in batches[day]
+        ),
+    )
+
+
+def tick(landfall: Landfall, observer: Observer) -> list[RunRequest]:
+    """Settle what was notified, put right what died, and request runs for what is due.
+
+    Returns:
+        Every ingest request that waits for a run, older ones that none has claimed yet included.
+    """
+    drain(landfall)
+    waiting: list[RunRequest] = []
+    holding: set[str] = set()
+    for dataset in datasets():
+        standing = landfall.ledger.requests.open(dataset.name)
+        holding |= clear_dead(landfall, standing.requests, observer)
+        runs = plan(
+            dataset,
+            landfall.ledger.files.pending(dataset.name),
+            standing.requests,
+            now=utc_now(),
+            limits=Limits.of(landfall.settings),
+        )
+        added = landfall.ledger.requests.add(dataset.name, standing.plan, runs)
+        waiting += [*queued(standing.requests, RequestKind.INGEST), *added]
+    observer.forget_others(holding)
+    return waiting
+
+
+def queued(requests: Iterable[RunRequest], kind: RequestKind) -> list[RunRequest]:
+    """Requests of a kind that no run has claimed."""
+    return [
+        request
+        for request in requests
+        if request.state is RequestState.QUEUED and request.run.kind is kind
+    ]
+
+
+def clear_dead(landfall: Landfall, requests: Iterable[RunRequest], observer: Observer) -> set[str]:
+    """Take back what dead runs hold and what no run came for.
+
+    Returns:
+        Under which names the observer remembers the requests that stand.
+    """
+    holding = set()
+    for request in requests:
+        name = request.run_id or request.request_id
+        holding.add(name)
+        if request.run_id is None:
+            if observer.is_standing(name, 0, landfall.settings.request_seconds):
+                landfall.ledger.requests.withdraw(request)
+            continue
+        beat = landfall.ledger.runs.last_beat(request.run_id)
+        if observer.is_standing(name, beat, landfall.settings.lease_seconds):
+            dataset = request.run.dataset
+            landfall.ledger.files.give_up(request.run.files, dataset, request.run_id)
+            landfall.ledger.requests.close(dataset, request.request_id, request.run_id)
+    return holding
+
+
+def drain(landfall: Landfall) -> int:
+    """Register what the queue's messages say, then delete them; returns how many were settled."""
+    settled = 0
+    for batch in landfall.queue.receive(landfall.settings.max_messages_per_tick):
+        readable = [message for message in batch if message.events is not None]
+        settle(landfall, readable)
+        landfall.queue.delete(readable)
+        landfall.queue.hand_back([message for message in batch if message.events is None])
+        settled += len(readable)
+    return settled
+
+
+def settle(landfall: Landfall, messages: Iterable[Message]) -> None:
+    """Register the created objects of the messages and note the removed ones."""
+    events = [event for message in messages for event in message.events or ()]
+    created = [event for event in events if event.kind is EventKind.CREATED]
+    for dataset in datasets():
+        own = {
+            (event.key, event.etag): event for event in created if _prefix(event) == dataset.name
+        }
+        register(landfall, dataset, own.values())
+    known = tuple(dataset.name for dataset in datasets())
+    for event in created:
+        if _prefix(event) not in known:
+            bury(landfall, event, known)
+    for event in events:
+        if event.kind is EventKind.REMOVED and landfall.bucket.stat(event.key) is None:
+            landfall.ledger.files.gone(file_id(event.bucket, event.key))
+
+
+def register(landfall: Landfall, dataset: Dataset, events: Iterable[ObjectEvent]) -> None:
+    """Register created objects of one dataset."""
+    landings = [
+        landing(
+            dataset,
+            event.bucket,
+            event.key,
+            StoredObject(event.etag, event.size, event.at),
+        )
+        for event in events
+    ]
+    landfall.ledger.files.register(landings, lambda each: current(landfall, dataset, each.key))
+
+
+def bury(landfall: Landfall, event: ObjectEvent, known: tuple[str, ...]) -> None:
+    """Register an object below a prefix that is no dataset: dead at once, with the reason."""
+    landed = Landing(
+        bucket=event.bucket,
+        key=event.key,
+        etag=event.etag,
+        size=event.size,
+        landed_at=event.at,
+        dataset=_prefix(event),
+        file_date=event.at.astimezone(UTC).date(),
+    )
+    landfall.ledger.files.bury(landed, UnknownDatasetError(event.key, known))
+
+
+def _prefix(event: ObjectEvent) -> str:
+    return event.key.split("/", 1)[0]

@@ -1,0 +1,85 @@
+"""The refresh sensor: dirty dates into run requests.
+
+``plan`` decides, from data alone; ``tick`` reads and acts, and is all that the Dagster sensor and
+``landfall work`` do.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.partitions import contiguous
+from pipeline_assets.registry import datasets
+from resources.landfall import Landfall
+from resources.ledger.model import (
+    DirtyDate,
+    PlannedRun,
+    RequestKind,
+    RunRequest,
+    utc_now,
+    utc_text,
+)
+from sensors.landing import queued
+
+
+def plan(  # noqa: PLR0913 - a pure function of everything that matters
+    dataset: Dataset,
+    dirty: Iterable[DirtyDate],
+    requests: Sequence[RunRequest],
+    *,
+    expected: Collection[str],
+    now: datetime,
+    max_dates: int,
+) -> list[PlannedRun]:
+    """Which dirty dates are refreshed together now.
+
+    Left out are dates that rest after their last refresh, dates that a standing request covers,
+    dates that an ingest run is due for anyway (``expected``), and held dates whose contract is
+    still the one that refused them. A date that spoiled a run, or was spoiled by one, goes alone.
+    """
+    contract = fingerprint(dataset)
+    ready = {
+        each.event_date: each
+        for each in dirty
+        if each.due_at <= utc_text(now)
+        and each.event_date not in expected
+        and not (each.held and each.fingerprint == contract)
+        and not any(request.covers(each.event_date) for request in requests)
+    }
+    alone = [[day] for day, each in ready.items() if each.alone]
+    shared = contiguous((day for day, each in ready.items() if not each.alone), max_dates)
+    return [_run(dataset, days, ready) for days in [*alone, *shared]]
+
+
+def _run(dataset: Dataset, days: list[str], ready: dict[str, DirtyDate]) -> PlannedRun:
+    return PlannedRun(
+        dataset=dataset.name,
+        kind=RequestKind.REFRESH,
+        first_date=days[0],
+        last_date=days[-1],
+        versions=tuple((day, ready[day].version) for day in days),
+    )
+
+
+def tick(landfall: Landfall) -> list[RunRequest]:
+    """Request runs for the dirty dates that are due.
+
+    Returns:
+        Every refresh request that waits for a run, older ones that none has claimed yet included.
+    """
+    waiting: list[RunRequest] = []
+    for dataset in datasets():
+        standing = landfall.ledger.requests.open(dataset.name)
+        now = utc_now()
+        pending = landfall.ledger.files.pending(dataset.name)
+        runs = plan(
+            dataset,
+            landfall.ledger.dates.dirty(dataset.name),
+            standing.requests,
+            expected={each.file_date for each in pending if each.due_at <= utc_text(now)},
+            now=now,
+            max_dates=landfall.settings.max_dates_per_run,
+        )
+        added = landfall.ledger.requests.add(dataset.name, standing.plan, runs)
+        waiting += [*queued(standing.requests, RequestKind.REFRESH), *added]
+    return waiting
