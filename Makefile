@@ -43,6 +43,7 @@ check: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict $(SOURCES)
+	set -e; for file in tests/*/conftest.py; do $(BIN)/mypy --strict $$file; done
 
 format: $(INSTALLED) ## Format, and mend what lint can mend
 	$(BIN)/ruff format .

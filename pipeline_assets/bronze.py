@@ -178,7 +178,6 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=dataset.name,
         kinds={"parquet", "s3"},
-        dagster_type=dg.Nothing,
         check_specs=bronze_checks(key),
         hooks={give_back},
         description=(
@@ -190,7 +189,7 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: BronzeConfig,
         landfall: dg.ResourceParam[Landfall],
-    ) -> Iterator[dg.Output[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
         holding = Holding.begin(context, landfall, dataset)
         days = context.partition_keys
         report = _load(holding, days, frozenset(config.keys))
@@ -198,7 +197,7 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
             context.log.error("%s: %s", failed.head.state.value, failed.error)
         for day, facts in _facts(report, days).items():
             context.add_asset_metadata(facts, asset_key=key, partition_key=day)
-        yield dg.Output(None)
+        yield dg.MaterializeResult(asset_key=key)
         verdicts = [verdict for day in days for verdict in _verdicts(report, day)]
         yield from results(key, (FILES_LOADED, RECORDS_CONSERVED), verdicts, days)
         holding.pause()

@@ -1,7 +1,6 @@
 """The command line. Each command parses, calls one function, and prints what it says."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,7 +167,8 @@ def dev(landfall: Landfall, *, port: int, host: str) -> None:
         "DAGSTER_HOME": str(instance_home(landfall.settings)),
         "LANDFALL_HOME": str(landfall.settings.home.resolve()),
     }
-    sys.exit(subprocess.call(command, env=environment))  # noqa: S603 - our own command
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, in our place
 
 
 @main.command()

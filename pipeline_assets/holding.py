@@ -42,9 +42,10 @@ class Holding:
     ) -> "Holding":
         """Begin a step: take up what the run's earlier steps hold, and let its heart beat."""
         request_id = context.run.tags.get(REQUEST_TAG)
-        holding = cls(landfall, dataset, context.run_id, request_id)
-        landfall.ledger.runs.start_beating(context.run_id)
-        _holdings[context.run_id] = holding
+        run_id = context.run.run_id
+        holding = cls(landfall, dataset, run_id, request_id)
+        landfall.ledger.runs.start_beating(run_id)
+        _holdings[run_id] = holding
         return holding
 
     def claim(self) -> RunRequest | None:

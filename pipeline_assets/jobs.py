@@ -27,10 +27,10 @@ def job_name(dataset: str, kind: RequestKind) -> str:
 
 def jobs(dataset: Dataset) -> list[AssetJob]:
     """The dataset's ingest job (every layer) and refresh job (silver to serving)."""
-    layers = dg.AssetSelection.groups(dataset.name) - dg.AssetSelection.keys(
+    layers = dg.AssetSelection.groups(dataset.name) - dg.AssetSelection.assets(
         dg.AssetKey(["landing", dataset.name])
     )
-    bronze = dg.AssetSelection.keys(dg.AssetKey(["bronze", dataset.name]))
+    bronze = dg.AssetSelection.assets(dg.AssetKey(["bronze", dataset.name]))
     return [
         dg.define_asset_job(
             job_name(dataset.name, RequestKind.INGEST),

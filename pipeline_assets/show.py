@@ -145,11 +145,11 @@ def _fragments(out: Console, story: "Story") -> None:
     if not story.fragments:
         return
     clean = {date.event_date: not date.dirty for date in story.dates}
-    table = Table("event date", "rows", "malformed", "fragment", "tables of the date")
+    table = Table("event date", "rows", "malformed", "tables of the date")
     for each in story.fragments:
         state = "up to date" if clean.get(each.event_date) else "to be refreshed"
-        table.add_row(
-            each.event_date, str(each.rows), str(each.malformed), each.fragment_key, state
-        )
+        table.add_row(each.event_date, str(each.rows), str(each.malformed), state)
     out.print(f"{story.head.records} records, {story.head.malformed} of them malformed:")
     out.print(table)
+    for each in story.fragments:
+        out.print(f"  {escape(each.fragment_key)}", style="dim")

@@ -206,7 +206,7 @@ def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
             yield from outcome
             return
         for each in refreshed.values():
-            landfall.ledger.dates.account(each.refresh, context.run_id, each.counts)
+            landfall.ledger.dates.account(each.refresh, holding.run_id, each.counts)
         yield from _outputs(refreshed)
         yield from outcome
         if is_whole(context, dataset):

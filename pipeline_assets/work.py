@@ -73,6 +73,7 @@ class Worker:
         self._definitions = definitions
         self._progress = progress
         self._observer = Observer(clock=time.monotonic)
+        self._begun: set[str] = set()
         self.report = WorkReport()
 
     def work(self, *, until_idle: bool, timeout: float | None = None) -> WorkReport:
@@ -85,7 +86,8 @@ class Worker:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            for request in self._tick():
+            asked = self._tick()
+            for request in asked:
                 if _is_past(deadline):
                     break
                 self._run(request)
@@ -96,16 +98,24 @@ class Worker:
                 self.report.timed_out = True
                 break
             self._progress(f"{self.report.runs} runs done; waiting: {left}")
-            if not left.requests:
+            if not asked:
                 time.sleep(REST_SECONDS)
         self.report.backlog = left
         return self.report
 
     def _tick(self) -> list[RunRequest]:
-        waiting = landing.tick(self._landfall, self._observer)
-        return waiting or refresh.tick(self._landfall)
+        waiting = self._new(landing.tick(self._landfall, self._observer))
+        return waiting or self._new(refresh.tick(self._landfall))
+
+    def _new(self, waiting: list[RunRequest]) -> list[RunRequest]:
+        """Requests that had no run here: as Dagster does by run key, a second is never started.
+
+        One whose run ended before it could claim the request is withdrawn and planned again.
+        """
+        return [request for request in waiting if request.request_id not in self._begun]
 
     def _run(self, request: RunRequest) -> None:
+        self._begun.add(request.request_id)
         first, last = request.dates
         span = first if first == last else f"{first} to {last}"
         files = f", {len(request.run.files)} files" if request.run.files else ""

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     max_messages_per_tick: int = Field(
         1000, ge=1, description="SQS messages that one landing tick settles at most."
     )
+    max_tick_seconds: float = Field(
+        8.0, gt=0, description="A landing tick receives no more messages after so long."
+    )
     max_files_per_run: int = Field(500, ge=1, le=2000, description="Files that share a run.")
     max_dates_per_run: int = Field(31, ge=1, le=366, description="Partitions that share a run.")
     quiet_runs_per_tick: int = Field(

@@ -5,6 +5,7 @@
 messages: from there on the ledger is the inbox.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,9 @@ def tick(landfall: Landfall, observer: Observer) -> list[RunRequest]:
     holding: set[str] = set()
     for dataset in datasets():
         standing = landfall.ledger.requests.open(dataset.name)
-        holding |= clear_dead(landfall, standing.requests, observer)
+        if standing.requests:
+            holding |= clear_dead(landfall, standing.requests, observer)
+            standing = landfall.ledger.requests.open(dataset.name)
         runs = plan(
             dataset,
             landfall.ledger.files.pending(dataset.name),
@@ -187,12 +190,15 @@ def clear_dead(landfall: Landfall, requests: Iterable[RunRequest], observer: Obs
 def drain(landfall: Landfall) -> int:
     """Register what the queue's messages say, then delete them; returns how many were settled."""
     settled = 0
+    deadline = time.monotonic() + landfall.settings.max_tick_seconds
     for batch in landfall.queue.receive(landfall.settings.max_messages_per_tick):
         readable = [message for message in batch if message.events is not None]
         settle(landfall, readable)
         landfall.queue.delete(readable)
         landfall.queue.hand_back([message for message in batch if message.events is None])
         settled += len(readable)
+        if time.monotonic() > deadline:  # Dagster cuts a tick off after a minute at most
+            break
     return settled
 
 

@@ -5,10 +5,10 @@
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 
 from pipeline_assets.dataset import Dataset, fingerprint
-from pipeline_assets.partitions import contiguous
+from pipeline_assets.partitions import contiguous, has_partition
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import (
@@ -33,15 +33,18 @@ def plan(  # noqa: PLR0913 - a pure function of everything that matters
 ) -> list[PlannedRun]:
     """Which dirty dates are refreshed together now.
 
-    Left out are dates that rest after their last refresh, dates that a standing request covers,
-    dates that an ingest run is due for anyway (``expected``), and held dates whose contract is
-    still the one that refused them. A date that spoiled a run, or was spoiled by one, goes alone.
+    Left out are dates without a partition (Dagster would drop the whole tick), dates that rest
+    after their last refresh, dates that a standing request covers, dates that an ingest run is due
+    for anyway (``expected``), and held dates whose contract is still the one that refused them. A
+    date that spoiled a run, or was spoiled by one, goes alone.
     """
     contract = fingerprint(dataset)
+    today = now.astimezone(UTC).date()
     ready = {
         each.event_date: each
         for each in dirty
         if each.due_at <= utc_text(now)
+        and has_partition(dataset, date.fromisoformat(each.event_date), today)
         and each.event_date not in expected
         and not (each.held and each.fingerprint == contract)
         and not any(request.covers(each.event_date) for request in requests)

@@ -33,6 +33,10 @@ def _timestamps(column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(text, r"\.0+Z$", "Z")
 
 
+def _times(column: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(column.cast(TEXT), r"\.0+$", "")
+
+
 def _floats(column: pa.Array) -> pa.Array:
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
@@ -100,6 +104,7 @@ CONVERSIONS: Final[
     (pa.types.is_dictionary, lambda column: text_of(column.dictionary_decode())),
     (_is_extension, lambda column: text_of(column.storage)),
     (pa.types.is_timestamp, _timestamps),
+    (pa.types.is_time, _times),
     (pa.types.is_floating, _floats),
     (pa.types.is_string, _characters),
     (pa.types.is_large_string, _characters),

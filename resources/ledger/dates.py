@@ -209,12 +209,15 @@ class Dates:
 
         A retryable error is tried again by itself after a wait, a bounded number of times; any
         other holds the date until a fragment or its contract (``fingerprint``) changes.
+
+        Returns:
+            What stands now: a later version, which a file raised meanwhile, is judged anew.
         """
         now = utc_now()
         before = self._dirty(refresh)
         attempts = before.attempts + 1
         again = error.retryable and attempts < self._settings.max_attempts
-        fault = Fault(kind=error.kind, message=str(error), at=utc_text(now))
+        fault = Fault.of(error, now)
         wait = timedelta(seconds=self._settings.backoff_seconds * 2 ** (attempts - 1))
         after = replace(
             before,
@@ -224,9 +227,9 @@ class Dates:
             held=None if again else fault,
             fingerprint=fingerprint,
         )
-        self._replace_dirty(after)
+        stands = self._replace_dirty(after)
         self.release(refresh, run_id)
-        return after
+        return stands
 
     def set_alone(self, refresh: Refresh, run_id: str) -> None:
         """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""
@@ -234,22 +237,24 @@ class Dates:
         self.release(refresh, run_id)
 
     def _dirty(self, refresh: Refresh) -> DirtyDate:
+        """The dirty item as of the refresh's version, whatever was raised since."""
         item = self._table.get(*_dirty_key(refresh.dataset, refresh.event_date))
         if item:
-            return load(DirtyDate, item)
+            return replace(load(DirtyDate, item), version=refresh.version)
         return DirtyDate(
             refresh.dataset, refresh.event_date, refresh.version, due_at=utc_text(utc_now())
         )
 
-    def _replace_dirty(self, dirty: DirtyDate) -> None:
-        """Write a dirty item unless a later version's stands: that one is judged anew."""
+    def _replace_dirty(self, dirty: DirtyDate) -> DirtyDate:
+        """Write a dirty item unless a later version's stands; return the one that stands."""
         condition = Condition(
             "attribute_not_exists(#pk) OR #version <= :version", {"version": dirty.version}
         )
         try:
             self._table.put(_dirty_item(dirty), condition)
-        except ConditionFailedError:
-            return
+        except ConditionFailedError as error:
+            return load(DirtyDate, error.found) if error.found else dirty
+        return dirty
 
     def _change_leased(self, refresh: Refresh, run_id: str, change: Change) -> DateHead:
         try:

@@ -13,6 +13,7 @@ crash between any two of them leaves work to be done again, never work forgotten
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -29,8 +30,11 @@ from resources.ledger.items import (
     first_head,
     head_item,
     head_key,
+    is_as_planned,
     is_loaded,
     is_over,
+    is_superseded,
+    loaded_key_of,
     next_epoch,
     pending_item,
     pending_key,
@@ -106,7 +110,11 @@ class Files:
                 and out of order.
         """
         found = self._table.each(lambda landing: self._register(landing, current), landings)
-        self._file_pending([head for _, head in found if head is not None])
+        fresh = {head.file_id: head for _, head in found if head is not None}
+        for landing, (registration, _) in zip(landings, found, strict=True):
+            if registration is Registration.OVERWRITTEN:
+                fresh.pop(landing.file_id, None)
+        self._file_pending(fresh.values())
         return [registration for registration, _ in found]
 
     def _register(self, landing: Landing, current: Current) -> tuple[Registration, FileHead | None]:
@@ -130,22 +138,23 @@ class Files:
         now = current(landing)
         if now is None or (now.etag == head.etag and loadable):
             return Registration.STALE, None
-        return Registration.OVERWRITTEN, self._raise_epoch(
-            head, first_head(now), "the key holds other bytes"
-        )
+        self._raise_epoch(head, first_head(now), "the key holds other bytes")
+        return Registration.OVERWRITTEN, None
 
     def _keep_pending(self, head: FileHead) -> None:
         """Put back the pending item that a crash between the two writes may have left out."""
         if head.state not in UNFINISHED:
             return
-        try:
-            self._table.put(pending_item(head), NEW)
-        except ConditionFailedError:
-            return
         self._table.batch_write([day_item(head)])
+        with suppress(ConditionFailedError):
+            self._table.put(pending_item(head), NEW)
 
     def _raise_epoch(self, head: FileHead, landed: FileHead, why: str) -> FileHead | None:
-        """Write the next epoch's head; ``None`` when another worker already did."""
+        """Write the next epoch's head; ``None`` when another worker already did.
+
+        The older epoch's pending item goes last, since it leads ``claim`` to what a crash left
+        out. That of a loaded epoch is left to ``settle``: its dates may still be unraised.
+        """
         fresh = next_epoch(head, landed, why)
         try:
             self._table.put(head_item(fresh), _as_read(head))
@@ -154,16 +163,18 @@ class Files:
             if now is None or now.epoch != head.epoch:
                 return None
             return self._raise_epoch(now, landed, why)
-        self._table.batch_write(deletes=[dead_key(head), pending_key_of(head)])
+        self._file_pending([fresh])
+        over = [] if head.state is FileState.LOADED else [pending_key_of(head)]
+        self._table.batch_write(deletes=[dead_key(head), *over])
         return fresh
 
-    def _file_pending(self, heads: Sequence[FileHead]) -> None:
-        self._table.batch_write([item(head) for item in (pending_item, day_item) for head in heads])
+    def _file_pending(self, heads: Iterable[FileHead]) -> None:
+        """File new heads under their dates, then as pending, which says that both were done."""
+        self._table.batch_write([item(head) for item in (day_item, pending_item) for head in heads])
 
     def overwritten(self, head: FileHead, landing: Landing) -> None:
         """Register the bytes that a load found at the key instead of the registered ones."""
-        fresh = self._raise_epoch(head, first_head(landing), "found other bytes while loading")
-        self._file_pending([fresh] if fresh else [])
+        self._raise_epoch(head, first_head(landing), "found other bytes while loading")
 
     def of_date(self, dataset: str, file_date: str) -> list[FileHead]:
         """Every file of a file date that was not deleted before it was loaded."""
@@ -177,10 +188,8 @@ class Files:
 
     def put_back(self, heads: Sequence[FileHead], why: str) -> list[FileHead]:
         """Give files the next epoch, so that they are loaded again; their rows stay until then."""
-        raised = [self._raise_epoch(head, head, why) for head in heads]
-        fresh = [head for head in raised if head is not None]
-        self._file_pending(fresh)
-        return fresh
+        raised = self._table.each(lambda head: self._raise_epoch(head, head, why), heads)
+        return [head for head in raised if head is not None]
 
     def head(self, file_id: str) -> FileHead | None:
         """The file's head, read consistently."""
@@ -202,28 +211,38 @@ class Files:
         return [load(PendingFile, item) for items in shards for item in items]
 
     def dead(self, dataset: str) -> list[DeadFile]:
-        """Files of the dataset that nothing tries again by itself."""
-        return [load(DeadFile, item) for item in self._table.query(dead_partition(dataset))]
+        """Files of the dataset that nothing tries again by itself.
+
+        An item that a crash left behind when its file was put back does not count.
+        """
+        listed = [load(DeadFile, item) for item in self._table.query(dead_partition(dataset))]
+        heads = self.heads(each.file_id for each in listed)
+        return [
+            each
+            for each in listed
+            if each.file_id in heads
+            and heads[each.file_id].state is FileState.DEAD
+            and heads[each.file_id].epoch == each.epoch
+        ]
 
     def claim(self, files: Sequence[RequestedFile], dataset: str) -> list[Claim]:
         """Those of the requested files that are still as they were planned.
 
-        What was loaded but not settled before a crash is settled here, and pending items that
-        say something else than their head are put right.
+        What was loaded but not settled before a crash is settled here, and items that say
+        something else than their head are put right.
         """
         heads = self.heads(each.file_id for each in files)
         known = [(each, heads[each.file_id]) for each in files if each.file_id in heads]
         self.settle([head for each, head in known if is_loaded(each, head)])
-        open_files = [
-            (each, head)
-            for each, head in known
-            if head.epoch == each.epoch and head.state in UNFINISHED
-        ]
         self._table.batch_write(
-            [pending_item(head) for each, head in open_files if head.attempts != each.attempts],
-            [pending_key(dataset, e.file_id, e.epoch) for e, head in known if is_over(e, head)],
+            [pending_item(head) for each, head in known if is_superseded(each, head)]
+            + [dead_item(head) for _, head in known if head.state is FileState.DEAD]
         )
-        return [Claim(head) for each, head in open_files if head.attempts == each.attempts]
+        over = [each for each in files if is_over(each, heads.get(each.file_id))]
+        self._table.batch_write(
+            deletes=[pending_key(dataset, each.file_id, each.epoch) for each in over]
+        )
+        return [Claim(head) for each, head in known if is_as_planned(each, head)]
 
     def finish(self, loaded: Sequence[tuple[Claim, LoadedFile]], run_id: str) -> list[FileHead]:
         """Make loaded files count: manifest entries, heads, then the dates' versions.
@@ -262,7 +281,7 @@ class Files:
         """Make the dates of loaded files dirty, then clear their pending items; repeatable."""
         touched = {(head.dataset, day) for head in heads for day in head.dates + head.former_dates}
         self._dates.raise_versions(touched)
-        self._table.batch_write(deletes=[pending_key_of(head) for head in heads])
+        self._table.batch_write(deletes=[loaded_key_of(head) for head in heads])
 
     def fail(
         self, claim: Claim, error: LandfallError, run_id: str, *, alone: bool = False
@@ -281,7 +300,7 @@ class Files:
             due_at=utc_text(now + backoff(claim.attempt, self._settings)),
             run_id=run_id,
             alone=alone,
-            error=Fault(kind=error.kind, message=str(error), at=utc_text(now)),
+            error=Fault.of(error, now),
         )
         turned = self._replace(claim.head, failed)
         if turned is not None:
@@ -305,13 +324,13 @@ class Files:
     def bury(self, landing: Landing, error: LandfallError) -> None:
         """Register an object that no dataset can load, as ``DEAD`` at once."""
         head = first_head(landing)
-        fault = Fault(kind=error.kind, message=str(error), at=utc_text(utc_now()))
+        fault = Fault.of(error, utc_now())
         dead = with_history(head, replace(head, state=FileState.DEAD, error=fault))
-        try:
+        with suppress(ConditionFailedError):
             self._table.put(head_item(dead), NEW)
-        except ConditionFailedError:
-            return
-        self._table.batch_write([dead_item(dead)])
+        stands = self.head(head.file_id)
+        if stands is not None and stands.state is FileState.DEAD:
+            self._table.batch_write([dead_item(stands)])
 
     def gone(self, file_id: str) -> bool:
         """Note that the object was deleted before it was loaded.

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from resources.ledger.model import (
     HISTORY_LIMIT,
+    NOTE_LIMIT,
+    UNFINISHED,
     DeadFile,
     Fault,
     FileHead,
@@ -131,6 +133,7 @@ def next_epoch(before: FileHead, landed: FileHead, why: str) -> FileHead:
         epoch=before.epoch + 1,
         attempts=0,
         state=FileState.LANDED,
+        due_at=utc_text(utc_now()),
         alone=False,
         error=None,
         run_id=None,
@@ -149,16 +152,35 @@ def with_history(before: FileHead, after: FileHead, note: str | None = None) -> 
         epoch=after.epoch,
         attempt=after.attempts,
         run_id=after.run_id,
-        note=note or (after.error.message if after.error else None),
+        note=(note or (after.error.message if after.error else "")).strip()[:NOTE_LIMIT] or None,
     )
     return replace(after, history=(*before.history, step)[-HISTORY_LIMIT:])
 
 
+def loaded_key_of(head: FileHead) -> tuple[str, str]:
+    """Key of the pending item of the epoch that was loaded, which need not be the head's."""
+    return pending_key(head.dataset, head.file_id, head.loaded_epoch)
+
+
 def is_loaded(planned: RequestedFile, head: FileHead) -> bool:
     """Whether the planned epoch was loaded, though its pending item still stands."""
-    return head.epoch == planned.epoch and head.state is FileState.LOADED
+    return head.loaded_epoch == planned.epoch
 
 
-def is_over(planned: RequestedFile, head: FileHead) -> bool:
+def is_as_planned(planned: RequestedFile, head: FileHead) -> bool:
+    """Whether the file can be loaded as it was planned."""
+    as_planned = (head.epoch, head.attempts) == (planned.epoch, planned.attempts)
+    return as_planned and head.state in UNFINISHED
+
+
+def is_superseded(planned: RequestedFile, head: FileHead) -> bool:
+    """Whether the file is to be loaded, but at a later attempt or epoch than was planned."""
+    later = (head.epoch, head.attempts) > (planned.epoch, planned.attempts)
+    return later and head.state in UNFINISHED
+
+
+def is_over(planned: RequestedFile, head: FileHead | None) -> bool:
     """Whether nothing is left to do for the planned epoch."""
-    return head.epoch > planned.epoch or head.state in {FileState.DEAD, FileState.GONE}
+    if head is None or head.epoch > planned.epoch:
+        return True
+    return head.epoch == planned.epoch and head.state in {FileState.DEAD, FileState.GONE}

@@ -5,8 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
+from pipeline_assets.errors import LandfallError
+
 HISTORY_LIMIT = 50
 """Entries of a file's history that are kept, the newest ones."""
+MESSAGE_LIMIT = 4000
+NOTE_LIMIT = 500
+"""Characters kept of an error, and of it in each entry of a history: an item holds 400 KB at most
+(DynamoDB developer guide, "Quotas"), and a head that cannot be written can never end."""
 
 
 class FileState(StrEnum):
@@ -83,6 +89,11 @@ class Fault:
     kind: str
     message: str
     at: str
+
+    @classmethod
+    def of(cls, error: LandfallError, at: datetime) -> "Fault":
+        """An error at a moment, its message cut to ``MESSAGE_LIMIT``."""
+        return cls(error.kind, str(error)[:MESSAGE_LIMIT], utc_text(at))
 
 
 @dataclass(frozen=True)

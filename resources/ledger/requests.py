@@ -5,7 +5,7 @@ they were made from, so of two ticks that planned from the same state only one t
 file is in one request at most. A run claims its request, keeps it while it works, and deletes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from resources.ledger.model import (
@@ -29,6 +29,9 @@ from resources.ledger.table import (
 PLAN = "#plan"
 MAX_REQUESTS_PER_PLAN = TRANSACT_LIMIT - 1
 """One action of the transaction is the plan's number itself."""
+MAX_FILES_PER_PLAN = 50_000
+"""At some 60 bytes a file: a transaction's items hold 4 MB at most (DynamoDB API reference,
+"TransactWriteItems")."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,11 @@ class Requests:
 
         Returns:
             The requests; none when another tick planned meanwhile, so that the next tick plans
-            anew. At most ``MAX_REQUESTS_PER_PLAN`` are added, the rest is planned again.
+            anew. What is more than one transaction holds is planned again.
         """
         if not runs:
             return []
-        made = [_request(run, plan + 1) for run in runs[:MAX_REQUESTS_PER_PLAN]]
+        made = [_request(run, plan + 1) for run in _fitting(runs)]
         number: Item = {"pk": _partition(dataset), "sk": PLAN, "plan": plan + 1}
         as_read = Condition("attribute_not_exists(#pk) OR #plan = :plan", {"plan": plan})
         writes = [self._table.transact_put(number, as_read)]
@@ -109,6 +112,16 @@ class Requests:
         except ConditionFailedError:
             return False
         return True
+
+
+def _fitting(runs: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
+    """The first run, and as many more as go into the same transaction."""
+    files = 0
+    for number, run in enumerate(runs[:MAX_REQUESTS_PER_PLAN]):
+        files += len(run.files)
+        if number and files > MAX_FILES_PER_PLAN:
+            return
+        yield run
 
 
 def _request(run: PlannedRun, plan: int) -> RunRequest:

@@ -72,9 +72,7 @@ class Runs:
         """Count the run's heartbeat up by one and return it."""
         now = utc_now()
         forgotten = int((now + KEPT_FOR).timestamp())
-        change = Change(
-            set={"beat_at": utc_text(now), "expires_at": forgotten}, add={"beat": 1}
-        )
+        change = Change(set={"beat_at": utc_text(now), "expires_at": forgotten}, add={"beat": 1})
         item = self._table.update(*_run_key(run_id), change=change)
         return int(str(item["beat"]))
 

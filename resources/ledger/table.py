@@ -124,10 +124,15 @@ class LedgerTable:
     def batch_write(
         self, puts: Iterable[Item] = (), deletes: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Unconditional writes, 25 a call: for items that only one state of a file can write."""
-        requests: list[Any] = [{"PutRequest": {"Item": encode(item)}} for item in puts]
-        requests += [{"DeleteRequest": {"Key": _key(pk, sk)}} for pk, sk in dict.fromkeys(deletes)]
-        for part in _batches(requests, BATCH_WRITE_LIMIT):
+        """Unconditional writes, 25 a call: for items that only one state of a file can write.
+
+        BatchWriteItem refuses two requests for one item, so the last one for each is written.
+        """
+        requests: dict[tuple[Value, Value], Any] = {
+            (item["pk"], item["sk"]): {"PutRequest": {"Item": encode(item)}} for item in puts
+        }
+        requests |= {(pk, sk): {"DeleteRequest": {"Key": _key(pk, sk)}} for pk, sk in deletes}
+        for part in _batches(list(requests.values()), BATCH_WRITE_LIMIT):
             self._write_batch(list(part))
 
     def _write_batch(self, requests: list[Any]) -> None:

@@ -132,7 +132,7 @@ def _forget(home: Path) -> None:
 
 
 def _home(settings: Settings) -> Path:
-    return settings.home.expanduser().resolve()
+    return settings.home.resolve()
 
 
 def _status(record: ServerRecord, *, reused: bool) -> LocalAwsStatus:

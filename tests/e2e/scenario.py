@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,7 +34,7 @@ NEEDS_REAL_DATA = pytest.mark.skipif(
     not REAL_DATA.is_dir(), reason="needs the real input data, shared/data beside the project"
 )
 LANDFALL = Path(sys.executable).with_name("landfall")
-WORK_SECONDS = 240.0
+WORK_SECONDS = 60.0
 DAYS = tuple((date(2025, 3, 10) + timedelta(days=number)).isoformat() for number in range(5))
 LAYERS = (
     ("bronze", "events"),
@@ -70,9 +70,14 @@ def json_lines(records: Iterable[Event]) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
 
+def packed(records: Iterable[Event], *, between: bytes = b"\n") -> bytes:
+    """The records as gzipped JSON, the same bytes whenever it is called."""
+    return gzip.compress(json_lines(records).replace(b"\n", between), mtime=0)
+
+
 def cut_gzip(records: Iterable[Event]) -> bytes:
     """A gzip stream that ends before its trailer."""
-    return gzip.compress(json_lines(records))[:-20]
+    return packed(records)[:-20]
 
 
 def small_tree() -> dict[str, bytes]:
@@ -85,15 +90,13 @@ def small_tree() -> dict[str, bytes]:
     return {
         f"events/dt={first}/a.jsonl": json_lines(events(first, range(20))),
         f"events/dt={first}/b.jsonl": json_lines(events(first, range(15, 30))),
-        f"events/dt={first}/c.jsonl.gz": gzip.compress(json_lines(events(first, range(30, 40)))),
+        f"events/dt={first}/c.jsonl.gz": packed(events(first, range(30, 40))),
         f"events/dt={second}/a.jsonl": json_lines([*events(second, range(20)), broken]),
         f"events/dt={second}/b.jsonl": json_lines(events(first, [40, 41]) + events(second, [20])),
         f"events/dt={second}/c.jsonl": json_lines(events(second, range(21, 25))) + b'{"cut": \n',
         f"events/dt={fourth}/a.jsonl": json_lines(events(fourth, range(9))),
         f"events/dt={fourth}/b.jsonl": json_lines(events(third, range(6)) + events(fourth, [8, 9])),
-        f"events/{fourth.replace('-', '/')}/08/d.gz": gzip.compress(
-            json_lines(events(third, [5, 6])).replace(b"\n", b"")
-        ),
+        f"events/{fourth.replace('-', '/')}/08/d.gz": packed(events(third, [5, 6]), between=b""),
         f"events/dt={DAYS[4]}/a.jsonl": json_lines(events(DAYS[4], range(5))),
     }
 
@@ -264,7 +267,7 @@ def forget_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(
-    *arguments: str, timeout: float = WORK_SECONDS, **environment: str
+    *arguments: str, timeout: float = WORK_SECONDS, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `landfall` in a process of its own, in the environment as it stands now."""
     return subprocess.run(  # noqa: S603  # our own command
@@ -273,5 +276,5 @@ def command(
         text=True,
         check=False,
         timeout=timeout,
-        env=os.environ | environment,
+        env={**os.environ, **(environment or {})},
     )

@@ -1,13 +1,11 @@
 """The ledger's table in memory: what DynamoDB does with the calls that the ledger makes.
 
-``test_ledger_memory`` holds it to moto; the properties then run on it at a thousand times the speed.
+``test_ledger_memory`` holds it to moto; properties then run on it a thousand times as fast.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
-
-from ledger_scenario import CrashPoint
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from resources.ledger.table import (
     Change,
@@ -19,6 +17,9 @@ from resources.ledger.table import (
     decode,
     encode,
 )
+
+if TYPE_CHECKING:
+    from ledger_crashes import CrashPoint
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -120,12 +121,16 @@ def _copy(item: Item | None) -> Item | None:
 
 
 def _request_key(request: Mapping[str, Any]) -> tuple[str, str]:
-    key = request["PutRequest"]["Item"] if "PutRequest" in request else request["DeleteRequest"]["Key"]
+    key = (
+        request["PutRequest"]["Item"]
+        if "PutRequest" in request
+        else request["DeleteRequest"]["Key"]
+    )
     return key["pk"]["S"], key["sk"]["S"]
 
 
 def _holds(condition: Condition, item: Item | None) -> bool:
-    """Whether a condition is true of an item: the part of DynamoDB's grammar that the ledger uses."""
+    """Whether a condition is true of an item, in the part of the grammar that the ledger uses."""
     tokens = TOKEN.findall(condition.expression)
     return _Conditions(tokens, item or {}, condition.values).any_of()
 

@@ -1,15 +1,10 @@
-"""What the ledger's tests share: a key and its contents, a ledger over moto or in memory, a crash."""
+"""What the ledger's tests share: keys and their contents, a ledger over any table."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
-
-import boto3
 
 from pipeline_assets.errors import CorruptFileError
-from resources.ledger.dates import Dates
+from resources.ledger.dates import Dates, Refresh
 from resources.ledger.files import Claim, Files, Registration
 from resources.ledger.model import (
     FileHead,
@@ -34,6 +29,8 @@ NEXT_DAY = "2025-03-02"
 KEY = f"events/dt={DAY}/a.csv"
 RUN = "run-1"
 OTHER_RUN = "run-2"
+ROUNDS = 10
+"""More than any step of a test takes."""
 CONTRACT = "0123456789ab"
 
 
@@ -167,54 +164,43 @@ class LedgerParts:
         assert opened is not None
         return self.dates.close(opened, run_id)
 
+    def load_all(self, *days: str) -> None:
+        """What ticks and their runs do until nothing is pending."""
+        for _ in range(ROUNDS):
+            if not self.pending():
+                return
+            claims = self.claim()
+            self.files.finish([(each, outcome(each.head, *days)) for each in claims], OTHER_RUN)
+        raise AssertionError(f"still pending: {self.pending()}")
 
-class CrashError(Exception):
-    """The process died here."""
+    def fail_all(self) -> None:
+        """Runs that find every pending file corrupt, until nothing is pending."""
+        for _ in range(ROUNDS):
+            if not self.pending():
+                return
+            for claim in self.claim():
+                self.files.fail(claim, corrupt(), OTHER_RUN)
+        raise AssertionError(f"still pending: {self.pending()}")
 
+    def reopened(self, day: str) -> Refresh:
+        """A date's lease, taken over from the run that died with it."""
+        found = self.dates.open(DATASET, day, OTHER_RUN) or self.dates.take_over(
+            DATASET, day, run_id=OTHER_RUN, dead_run=RUN
+        )
+        assert found is not None
+        return found
 
-@dataclass
-class CrashPoint:
-    """The call at which a process dies: before it is sent, or after it took effect."""
+    def refresh_all(self) -> None:
+        """What refreshes do until no date is dirty."""
+        for _ in range(ROUNDS):
+            if not self.dirty():
+                return
+            for day in self.dirty():
+                self.dates.close(self.reopened(day), OTHER_RUN)
+        raise AssertionError(f"still dirty: {self.dirty()}")
 
-    call: int
-    takes_effect: bool
-    operations: frozenset[str] | None = None
-    """Calls that are counted, by operation; all if none are named."""
-    seen: int = 0
-    crashed: bool = False
-
-    def before(self, operation: str) -> None:
-        """Count a call; die if it is the one, or if the process is dead already."""
-        if self.crashed:
-            raise CrashError(operation)
-        if self.operations is None or operation in self.operations:
-            self.seen += 1
-            self.crashed = self.seen == self.call
-        if self.crashed and not self.takes_effect:
-            raise CrashError(operation)
-
-    def after(self, operation: str) -> None:
-        """Die now if the call that took effect was the one."""
-        if self.crashed:
-            raise CrashError(operation)
-
-
-@contextmanager
-def dying(client: boto3.client, point: CrashPoint) -> Iterator[CrashPoint]:
-    """Let a boto3 client die at a call; afterwards it is as good as new."""
-
-    def before(request: Any, event_name: str, **_: Any) -> None:
-        del request
-        point.before(event_name.rsplit(".", 1)[1])
-
-    def after(model: Any, **_: Any) -> None:
-        point.after(model.name)
-
-    events, service = client.meta.events, client.meta.service_model.service_name
-    events.register(f"before-send.{service}", before)
-    events.register(f"after-call.{service}", after)
-    try:
-        yield point
-    finally:
-        events.unregister(f"before-send.{service}", before)
-        events.unregister(f"after-call.{service}", after)
+    def assert_clean(self, *days: str) -> None:
+        """No date is dirty, and nobody holds one."""
+        for head in self.dates.heads(DATASET, days).values():
+            assert (head.dirty, head.lease_run) == (False, None)
+        assert self.dirty() == {}

@@ -2,12 +2,12 @@ import gzip
 from pathlib import Path
 
 import pytest
-from conftest import Reader
+from landed_bytes import Reader
 
 from pipeline_assets.parsing import csv_records
 from pipeline_assets.parsing.content import Content
-from pipeline_assets.parsing.csv_records import _exact, _fast, _read_header
 from pipeline_assets.parsing.csv_framing import survey
+from pipeline_assets.parsing.csv_records import _exact, _fast, _read_header
 from pipeline_assets.parsing.records import Layout
 
 
