@@ -31,7 +31,7 @@ from pipeline_assets.errors import (
     UnexpectedFileError,
 )
 from pipeline_assets.fragments import FragmentWriter
-from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.holding import Holding, Layer, give_back
 from pipeline_assets.landings import current
 from pipeline_assets.parsing.reader import open_records
 from pipeline_assets.partitions import daily_partitions
@@ -67,6 +67,7 @@ class LoadReport:
     loaded: list[FileHead] = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)
     passed_over: int = 0
+    """Files that were deleted, overwritten or taken away while they were loaded."""
 
 
 class BronzeConfig(dg.Config):
@@ -99,16 +100,19 @@ def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> LoadedFil
 
 
 def load_files(
-    landfall: Landfall, dataset: Dataset, claims: Sequence[Claim], run_id: str
-) -> LoadReport:
-    """Load claimed files in parallel; each succeeds or fails by itself."""
-    report = LoadReport()
+    landfall: Landfall,
+    dataset: Dataset,
+    claims: Sequence[Claim],
+    *,
+    run_id: str,
+    report: LoadReport,
+) -> None:
+    """Load claimed files in parallel; each by itself succeeds or fails, as the report says."""
     settlement = _Settlement(landfall, dataset, run_id, report)
     with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
         for group in _groups(claims):
             outcomes = pool.map(lambda claim: _outcome(landfall, dataset, claim), group)
             settlement.settle(zip(group, outcomes, strict=True))
-    return report
 
 
 def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
@@ -200,52 +204,67 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(asset_key=key)
         verdicts = [verdict for day in days for verdict in _verdicts(report, day)]
         yield from results(key, (FILES_LOADED, RECORDS_CONSERVED), verdicts, days)
-        holding.pause()
+        _raise_environment_fault(report)
+        holding.finish_step(context, Layer.BRONZE)
 
     return bronze
 
 
+def _raise_environment_fault(report: LoadReport) -> None:
+    """Fail the run when AWS or a setting stopped it; its files wait, and no attempt is counted."""
+    for failed in report.failed:
+        if failed.error.of_environment:
+            raise failed.error
+
+
 def _load(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> LoadReport:
     """Load the files of the run's request, or by hand those of its dates."""
-    by_hand = holding.request_id is None
-    request = request_again(holding, days, keys) if by_hand else holding.claim()
-    if request is None:
-        dg.get_dagster_logger().info("There is nothing to load: no file, or no standing request.")
-        return LoadReport()
-    landfall, run_id = holding.landfall, holding.run_id
-    claims = landfall.ledger.files.claim(request.run.files, holding.dataset.name)
-    report = load_files(landfall, holding.dataset, claims, run_id)
-    if by_hand:
-        landfall.ledger.requests.close(holding.dataset.name, request.request_id, run_id)
+    report = LoadReport()
+    if holding.request_id is None:
+        heads = _files_of(holding, days, keys)
+        size = holding.landfall.settings.max_files_per_run
+        for start in range(0, len(heads), size):
+            request = request_again(holding, days, heads[start : start + size])
+            _load_request(holding, request, report)
+            holding.close_request()
     else:
-        landfall.ledger.requests.drop_files(request, run_id)
+        claimed = holding.claim()
+        if claimed is not None:
+            _load_request(holding, claimed, report)
+            holding.landfall.ledger.requests.drop_files(claimed, holding.run_id)
+    if not report.loaded and not report.failed:
+        dg.get_dagster_logger().info("There was nothing to load: no file, or no standing request.")
     return report
 
 
-def request_again(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> RunRequest | None:
-    """Put files back, already claimed by this run, so that no sensor plans them meanwhile.
+def _load_request(holding: Holding, request: RunRequest, report: LoadReport) -> None:
+    claims = holding.landfall.ledger.files.claim(request.run.files, holding.dataset.name)
+    load_files(holding.landfall, holding.dataset, claims, run_id=holding.run_id, report=report)
 
-    Returns:
-        The request; ``None`` when the dates have no such file.
+
+def _files_of(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> list[FileHead]:
+    files, dataset = holding.landfall.ledger.files, holding.dataset.name
+    heads = [head for day in days for head in files.of_date(dataset, day)]
+    return [head for head in heads if not keys or head.key in keys]
+
+
+def request_again(holding: Holding, days: Sequence[str], heads: Sequence[FileHead]) -> RunRequest:
+    """Put files back, already claimed by this run, so that no sensor plans them meanwhile.
 
     Raises:
         LedgerBusyError: other plans kept coming between.
     """
     ledger, dataset = holding.landfall.ledger, holding.dataset.name
+    files = tuple(RequestedFile(head.file_id, head.epoch + 1, 0) for head in heads)
+    run = PlannedRun(dataset, RequestKind.INGEST, days[0], days[-1], files)
     for _ in range(PLAN_TRIES):
-        plan = ledger.requests.open(dataset).plan
-        heads = [head for day in days for head in ledger.files.of_date(dataset, day)]
-        wanted = [head for head in heads if not keys or head.key in keys]
-        if not wanted:
-            return None
-        files = tuple(RequestedFile(head.file_id, head.epoch + 1, 0) for head in wanted)
-        run = PlannedRun(dataset, RequestKind.INGEST, days[0], days[-1], files)
-        added = ledger.requests.add(dataset, plan, [run])
+        added = ledger.requests.add(dataset, ledger.requests.open(dataset).plan, [run])
         if added:
             holding.request_id = added[0].request_id
             request = holding.claim()
-            ledger.files.put_back(wanted, f"loaded again by hand, run {holding.run_id}")
-            return request
+            ledger.files.put_back(heads, f"loaded again by hand, run {holding.run_id}")
+            if request is not None:
+                return request
     raise LedgerBusyError(holding.landfall.settings.ledger_table)
 
 
@@ -288,6 +307,7 @@ def _facts(report: LoadReport, days: Sequence[str]) -> dict[str, dict[str, str |
         facts[day] = {
             "file_date": day,
             "loaded_files": len(loaded),
+            "files_that_moved_on": report.passed_over,
             "failed_files": sum(each.head.file_date == day for each in report.failed),
             "records": sum(head.records for head in loaded),
             "malformed_records": sum(head.malformed for head in loaded),

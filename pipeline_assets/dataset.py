@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -180,10 +181,18 @@ def fingerprint(dataset: Dataset) -> str:
     Returns:
         12 hexadecimal digits, the same in every process that runs the same code.
     """
-    modules = {name: sys.modules[name] for name in _modules(dataset)}
+    return fingerprint_on_disk(dataset)
+
+
+def fingerprint_on_disk(dataset: Dataset) -> str:
+    """What ``fingerprint`` is in a process that starts now.
+
+    A long-lived planner whose runs are processes of their own must compare with this: the code
+    that refused a date may be newer than the planner's.
+    """
     digest = hashlib.sha256(repr(dataset.quarantine_threshold).encode())
-    for name in sorted(modules):
-        digest.update(inspect.getsource(modules[name]).encode())
+    for name in sorted(_modules(dataset)):
+        digest.update(Path(inspect.getfile(sys.modules[name])).read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from pipeline_assets.bronze import bronze_asset
-from pipeline_assets.dataset import Dataset
+from pipeline_assets.dataset import Dataset, fingerprint
 from pipeline_assets.gold import gold_assets
 from pipeline_assets.jobs import jobs
 from pipeline_assets.registry import datasets
@@ -33,6 +33,7 @@ def landing_spec(dataset: Dataset) -> dg.AssetSpec:
 
 def dataset_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets of one dataset, from the landing bucket to the serving tables."""
+    fingerprint(dataset)  # of the code as it is loaded, before anyone can edit it
     with warnings.catch_warnings():
         # Backfill policies are in beta: known, and pinned by the range of Dagster's version.
         warnings.simplefilter("ignore", dg.BetaWarning)

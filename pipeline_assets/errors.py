@@ -12,6 +12,8 @@ class LandfallError(Exception):
     """Anything that Landfall reports by itself, in one clear sentence."""
 
     retryable: ClassVar[bool] = False
+    of_environment: ClassVar[bool] = False
+    """Nothing is wrong with the file or date at hand: it waits, and no attempt is counted."""
 
     @property
     def kind(self) -> str:
@@ -19,14 +21,19 @@ class LandfallError(Exception):
         return type(self).__name__
 
 
-class ConfigurationError(LandfallError):
+class EnvironmentFaultError(LandfallError):
+    """Something around the pipeline is not as it should be."""
+
+    retryable = True
+    of_environment = True
+
+
+class ConfigurationError(EnvironmentFaultError):
     """A setting is missing or wrong."""
 
 
-class AwsUnreachableError(LandfallError):
+class AwsUnreachableError(EnvironmentFaultError):
     """No answer from an AWS endpoint."""
-
-    retryable = True
 
     def __init__(self, endpoint: str, *, local: bool) -> None:
         mend = (
@@ -37,7 +44,7 @@ class AwsUnreachableError(LandfallError):
         super().__init__(f"No answer from AWS at {endpoint}: {mend}.")
 
 
-class CredentialsMissingError(LandfallError):
+class CredentialsMissingError(EnvironmentFaultError):
     """boto3 found no usable credentials."""
 
     def __init__(self, detail: str) -> None:
@@ -48,13 +55,33 @@ class CredentialsMissingError(LandfallError):
         )
 
 
-class NotProvisionedError(LandfallError):
+class NotProvisionedError(EnvironmentFaultError):
     """A bucket, queue or table that the settings name does not exist."""
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"There is no {what} {name!r}: run `landfall up` for the local AWS, or deploy the "
-            "template and check the LANDFALL_* names for a real account."
+            f"There is no {what} {name!r}: run `landfall up` for the local AWS; in a real account "
+            "create it and check the LANDFALL_* names."
+        )
+
+
+class AwsRefusedError(EnvironmentFaultError):
+    """AWS knows who asks and does not allow it."""
+
+    def __init__(self, operation: str, detail: str) -> None:
+        super().__init__(
+            f"AWS does not allow {operation} ({detail}): grant it to the role or user that runs "
+            "Landfall."
+        )
+
+
+class AwsBusyError(EnvironmentFaultError):
+    """AWS throttles, or fails on its own side."""
+
+    def __init__(self, operation: str, detail: str) -> None:
+        super().__init__(
+            f"AWS did not carry out {operation} ({detail}): it is busy or out of order; nothing "
+            "was lost, try again later."
         )
 
 
@@ -142,8 +169,7 @@ class StaleWriteError(LandfallError):
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"{key} was replaced by another writer since it was read: nothing was overwritten; "
-            "the date is refreshed again."
+            f"{key} was replaced by another writer since it was read: nothing was overwritten."
         )
 
 
@@ -167,15 +193,13 @@ class ItemError(LandfallError):
     """A row cannot become a DynamoDB item."""
 
 
-class LedgerBusyError(LandfallError):
+class LedgerBusyError(EnvironmentFaultError):
     """DynamoDB kept refusing part of a batch."""
-
-    retryable = True
 
     def __init__(self, table: str) -> None:
         super().__init__(
             f"DynamoDB table {table} keeps throttling: raise its capacity or lower "
-            "LANDFALL_IO_THREADS; what was not written is tried again."
+            "LANDFALL_IO_THREADS."
         )
 
 
@@ -186,7 +210,7 @@ class RunDiedError(FileError):
 
     def __init__(self, key: str, run_id: str) -> None:
         super().__init__(
-            key, f"its run {run_id} stopped without a word; the file is tried again by itself."
+            key, f"its run {run_id} stopped without a word; that run's log may say why."
         )
 
 
@@ -232,8 +256,8 @@ class FragmentMissingError(LandfallError):
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__(
-            f"The bronze fragment {key} is missing although its manifest counts it: replay its "
-            "file to write it again."
+            f"The bronze fragment {key} is missing although its manifest counts it: materialize "
+            "bronze for its file's date to write it again."
         )
 
 
@@ -274,10 +298,8 @@ class ItemTooLargeError(ItemError):
         )
 
 
-class ServingThrottledError(LandfallError):
+class ServingThrottledError(EnvironmentFaultError):
     """DynamoDB kept refusing writes for want of capacity."""
-
-    retryable = True
 
     def __init__(self, table: str, *, left: int, attempts: int) -> None:
         super().__init__(
@@ -337,7 +359,7 @@ class RefreshFailedError(LandfallError):
     def __init__(self, dataset: str, event_date: str, *, run_id: str, fault: str) -> None:
         super().__init__(
             f"{dataset} {event_date} could not be refreshed by run {run_id}: {fault}. Its former "
-            "tables stay; it is tried again by itself."
+            "tables stay; that run's log has the trace."
         )
 
 
@@ -369,3 +391,25 @@ class NothingToLandError(LandfallError):
 
     def __init__(self, paths: Sequence[str]) -> None:
         super().__init__(f"{', '.join(paths)}: no file there; give files or folders with files.")
+
+
+class SameKeyError(LandfallError):
+    """Two files would land at one key, and the second would replace the first."""
+
+    def __init__(self, key: str, one: str, other: str) -> None:
+        super().__init__(
+            f"{one} and {other} would both land at {key}: land them one at a time with --key, or "
+            "from a folder that holds both."
+        )
+
+
+class RefreshDiedError(LandfallError):
+    """The run that refreshed a date ended without saying how."""
+
+    retryable = True
+
+    def __init__(self, dataset: str, event_date: str, run_id: str) -> None:
+        super().__init__(
+            f"{dataset} {event_date}: its run {run_id} stopped without a word while refreshing it; "
+            "that run's log may say why. Its former tables stay."
+        )

@@ -11,7 +11,7 @@ from pipeline_assets.checks import CONTRACT, Verdict, results
 from pipeline_assets.contract import validate
 from pipeline_assets.dataset import Dataset, GoldTable
 from pipeline_assets.errors import ContractBrokenError, DateRefusedError, LandfallError
-from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.holding import Holding, Layer, give_back
 from pipeline_assets.partitions import daily_partitions
 from pipeline_assets.silver import silver_table
 from resources.landfall import Landfall
@@ -77,9 +77,10 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         dg.Output[Mapping[str, Replacement]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
     ]:
         holding = Holding.begin(context, landfall, dataset)
-        holding.take_up(context.partition_keys)
+        leased = holding.take_up(context.partition_keys)
+        rows = {day: silver[day] for day in leased if day in silver}
         chosen = [each for each in dataset.gold if keys[each.name] in context.selected_asset_keys]
-        built = _build(landfall, dataset, chosen, silver)
+        built = _build(landfall, dataset, chosen, rows)
         if not built.faults:
             for name, frames in built.frames.items():
                 yield dg.Output(frames, output_name=name)
@@ -89,10 +90,7 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         if built.faults:
             holding.refuse(built.faults)
             raise dg.Failure(" ".join(map(str, built.faults.values())), allow_retries=False)
-        if dataset.serving:
-            holding.pause()
-        else:
-            holding.close()
+        holding.finish_step(context, Layer.GOLD)
 
     return gold
 

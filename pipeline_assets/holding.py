@@ -9,6 +9,7 @@ the request. A run that is killed gives nothing back: its heartbeat stands, and 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import dagster as dg
 
@@ -24,6 +25,28 @@ POLLS_PER_LEASE = 10
 
 _holdings: dict[str, "Holding"] = {}
 """Holdings of the runs of this process, for ``give_back``."""
+
+
+class Layer(IntEnum):
+    """The layers in the order in which a run goes through them, each a step."""
+
+    BRONZE = 1
+    SILVER = 2
+    GOLD = 3
+    SERVING = 4
+
+
+def layer_keys(dataset: Dataset) -> dict[Layer, set[dg.AssetKey]]:
+    """The asset keys of each layer of a dataset."""
+    return {
+        Layer.BRONZE: {dg.AssetKey(["bronze", dataset.name])},
+        Layer.SILVER: {
+            dg.AssetKey(["silver", dataset.name]),
+            dg.AssetKey(["quarantine", dataset.name]),
+        },
+        Layer.GOLD: {dg.AssetKey(["gold", table.name]) for table in dataset.gold},
+        Layer.SERVING: {dg.AssetKey(["serving", view.name]) for view in dataset.serving},
+    }
 
 
 @dataclass
@@ -103,8 +126,17 @@ class Holding:
         )
 
     def take_up(self, days: Iterable[str]) -> list[str]:
-        """Those of the dates whose leases an earlier step of this run took."""
-        self.refreshes = self.landfall.ledger.dates.leased(self.dataset.name, days, self.run_id)
+        """Dates that a step after silver may write: those whose leases this run holds.
+
+        A run by hand that begins after silver holds none, so it takes them here; its last step
+        gives them back dirty, and they are refreshed as a whole.
+        """
+        wanted = sorted(days)
+        leased = self.landfall.ledger.dates.leased(self.dataset.name, wanted, self.run_id)
+        self.refreshes = leased
+        if not leased and self.request_id is None:
+            for day in wanted:
+                self.open(day)
         return [refresh.event_date for refresh in self.refreshes]
 
     def refuse(self, faults: Mapping[str, LandfallError]) -> None:
@@ -126,23 +158,43 @@ class Holding:
         self._end()
         return [refresh.event_date for refresh in left]
 
+    def finish_step(self, context: dg.AssetExecutionContext, layer: Layer) -> list[str]:
+        """End a step: go on holding for the layers that follow, or give everything back.
+
+        The dataset's last layer gives its dates back as refreshed if the run went through all of
+        them, from silver on; any other last step leaves them dirty, to be refreshed as a whole.
+
+        Returns:
+            Dates that a file turned meanwhile.
+        """
+        selected = set(context.job_def.asset_layer.executable_asset_keys)
+        layers = layer_keys(self.dataset)
+        if any(layers[later] & selected for later in Layer if later > layer):
+            return []
+        refresh = set().union(*(layers[each] for each in Layer if each > Layer.BRONZE))
+        if refresh <= selected:
+            return self.close()
+        self.release()
+        return []
+
     def release(self) -> None:
         """Give every date back as it is: dirty, to be refreshed as a whole."""
         for refresh in self.refreshes:
             self.landfall.ledger.dates.release(refresh, self.run_id)
         self._end()
 
-    def pause(self) -> None:
-        """End a step whose run goes on: a later step takes the leases up."""
-        self.landfall.ledger.runs.stop_beating(self.run_id)
-        _holdings.pop(self.run_id, None)
+    def close_request(self) -> None:
+        """Delete the run's request, if it has one."""
+        if self.request_id is not None:
+            self.landfall.ledger.requests.close(self.dataset.name, self.request_id, self.run_id)
+            self.request_id = None
 
     def _end(self) -> None:
         self.refreshes = []
-        if self.request_id is not None:
-            self.landfall.ledger.requests.close(self.dataset.name, self.request_id, self.run_id)
-        self.pause()
+        self.close_request()
+        self.landfall.ledger.runs.stop_beating(self.run_id)
         self.landfall.ledger.runs.end(self.run_id)
+        _holdings.pop(self.run_id, None)
 
     def fail(self, fault: BaseException | None) -> None:
         """Give everything back after a step failed: its dates are tried again, or held."""

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import dagster as dg
 
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.partitions import daily_partitions
 from resources.ledger.model import RequestKind, RunRequest
 
 if TYPE_CHECKING:
@@ -35,13 +34,11 @@ def jobs(dataset: Dataset) -> list[AssetJob]:
         dg.define_asset_job(
             job_name(dataset.name, RequestKind.INGEST),
             selection=layers,
-            partitions_def=daily_partitions(dataset),
             description=f"Loads landed files of {dataset.name} and refreshes their own dates.",
         ),
         dg.define_asset_job(
             job_name(dataset.name, RequestKind.REFRESH),
             selection=layers - bronze,
-            partitions_def=daily_partitions(dataset),
             description=f"Recomputes dirty dates of {dataset.name} from their fragments.",
         ),
     ]

@@ -66,5 +66,12 @@ def contiguous(days: Iterable[str], longest: int) -> Iterator[list[str]]:
         yield run
 
 
+def days_between(first: str, last: str) -> list[str]:
+    """Every day from the first to the last, both included."""
+    start = date.fromisoformat(first)
+    count = (date.fromisoformat(last) - start).days + 1
+    return [(start + timedelta(days=number)).isoformat() for number in range(count)]
+
+
 def _next(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

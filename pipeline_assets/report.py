@@ -1,15 +1,17 @@
 """What the ledger knows, told to a person: the state of the pipeline and one file's story."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import UnknownFileError
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import (
+    UNFINISHED,
     DateHead,
     DeadFile,
     FileHead,
@@ -87,11 +89,12 @@ def status(landfall: Landfall) -> Status:
     every = [_dataset_status(landfall, each, heads[each.name]) for each in datasets()]
     if strays:
         every.append(DatasetStatus(STRAYS, _states(strays, ()), 0, None, (), {}, 0))
-    dead = [_dead(head) for group in (*heads.values(), strays) for head in group]
+    prefixes = dict.fromkeys([*heads, *(head.dataset for head in strays)])
+    dead = [each for prefix in prefixes for each in landfall.ledger.files.dead(prefix)]
     waiting, in_flight = landfall.queue.depth()
     return Status(
         datasets=tuple(every),
-        dead=tuple(each for each in dead if each is not None),
+        dead=tuple(dead),
         queue_waiting=waiting,
         queue_in_flight=in_flight,
         dead_letter_messages=landfall.queue.dead_letters(),
@@ -116,24 +119,27 @@ def _dataset_status(
 
 
 def _states(heads: Sequence[FileHead], requests: Sequence[RunRequest]) -> dict[str, int]:
-    counts = Counter(_state(head, requests) for head in heads)
+    carried = _carried(requests)
+    counts = Counter(_state(head, carried) for head in heads)
     return {state.value: counts[state] for state in FileState if counts[state]}
 
 
-def _state(head: FileHead, requests: Sequence[RunRequest]) -> FileState:
+_Carried: TypeAlias = Mapping[tuple[str, int], RunRequest]
+
+
+def _carried(requests: Sequence[RunRequest]) -> _Carried:
+    """Standing requests by the (file id, epoch) of the files they carry."""
+    return {
+        (file.file_id, file.epoch): request for request in requests for file in request.run.files
+    }
+
+
+def _state(head: FileHead, carried: _Carried) -> FileState:
     """A file's state, the run request that carries it taken into account."""
-    request = _carrying(head, requests)
-    if request is None or head.state not in {FileState.LANDED, FileState.FAILED}:
+    request = carried.get((head.file_id, head.epoch))
+    if request is None or head.state not in UNFINISHED:
         return head.state
     return FileState.QUEUED if request.state is RequestState.QUEUED else FileState.LOADING
-
-
-def _carrying(head: FileHead, requests: Sequence[RunRequest]) -> RunRequest | None:
-    for request in requests:
-        for file in request.run.files:
-            if (file.file_id, file.epoch) == (head.file_id, head.epoch):
-                return request
-    return None
 
 
 def _oldest(pending: Sequence[PendingFile]) -> float | None:
@@ -141,12 +147,6 @@ def _oldest(pending: Sequence[PendingFile]) -> float | None:
         return None
     oldest = min(datetime.fromisoformat(each.landed_at) for each in pending)
     return max(0.0, (utc_now() - oldest).total_seconds())
-
-
-def _dead(head: FileHead) -> DeadFile | None:
-    if head.state is not FileState.DEAD or head.error is None:
-        return None
-    return DeadFile(head.file_id, head.dataset, head.epoch, head.key, head.attempts, head.error)
 
 
 def explain(landfall: Landfall, name: str) -> Story:
@@ -164,13 +164,13 @@ def explain(landfall: Landfall, name: str) -> Story:
     head = head or landfall.ledger.files.head(name)
     if head is None:
         raise UnknownFileError(name)
-    requests = landfall.ledger.requests.open(head.dataset).requests
-    state = _state(head, requests)
+    carried = _carried(landfall.ledger.requests.open(head.dataset).requests)
+    state = _state(head, carried)
     dates = landfall.ledger.dates.heads(head.dataset, head.dates)
     return Story(
         head=head,
         state=state,
-        request=_carrying(head, requests),
+        request=carried.get((head.file_id, head.epoch)),
         fragments=tuple(_fragments(landfall, head)),
         dates=tuple(dates[day] for day in sorted(dates)),
         what_next=NEXT[state],

@@ -11,7 +11,7 @@ import polars as pl
 from pipeline_assets.checks import EQUALS_GOLD, Verdict, results
 from pipeline_assets.dataset import Dataset, ServingView
 from pipeline_assets.errors import DateRefusedError, LandfallError
-from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.holding import Holding, Layer, give_back
 from pipeline_assets.partitions import daily_partitions
 from resources.dynamodb import ServingTable, ServingTableStore
 from resources.landfall import Landfall
@@ -71,17 +71,19 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
         dg.Output[Mapping[str, pl.DataFrame]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
     ]:
         holding = Holding.begin(context, landfall, dataset)
-        holding.take_up(context.partition_keys)
+        leased = holding.take_up(context.partition_keys)
         faults: dict[str, LandfallError] = {}
         for view in dataset.serving:
-            yield dg.Output(gold[view.gold], output_name=view.name)
-            verdicts = equality(landfall.serving, view, gold[view.gold])
+            stored = gold[view.gold]
+            frames = {day: stored[day] for day in leased if day in stored}
+            yield dg.Output(frames, output_name=view.name)
+            verdicts = equality(landfall.serving, view, frames)
             yield from results(keys[view.name], [EQUALS_GOLD], verdicts, context.partition_keys)
             faults |= _unequal(dataset, view, verdicts)
         if faults:
             holding.refuse(faults)
             raise dg.Failure(" ".join(map(str, faults.values())), allow_retries=False)
-        left = holding.close()
+        left = holding.finish_step(context, Layer.SERVING)
         if left:
             context.log.info("Files arrived meanwhile; refreshed again: %s", ", ".join(left))
 

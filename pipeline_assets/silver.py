@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from pipeline_assets.checks import results, silver_checks, silver_verdicts
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import DateRefusedError, LandfallError
+from pipeline_assets.errors import DateRefusedError, FragmentMissingError, LandfallError
 from pipeline_assets.fragments import fragment_schema
-from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.holding import Holding, Layer, give_back
 from pipeline_assets.partitions import daily_partitions
 from pipeline_assets.refine import RefinedDate, refine
 from resources.lake import TableName
@@ -81,10 +81,15 @@ def read_date(landfall: Landfall, dataset: Dataset, manifest: Sequence[Fragment]
 def _read_fragment(landfall: Landfall, dataset: Dataset, entry: Fragment) -> pa.Table:
     try:
         table = landfall.lake.read_fragment(entry.fragment_key)
-    except LandfallError as error:
-        if error.retryable:
-            raise
+    except FragmentMissingError as error:
         raise DateRefusedError(dataset.name, entry.event_date, str(error)) from error
+    except pa.ArrowInvalid as error:
+        raise DateRefusedError(
+            dataset.name,
+            entry.event_date,
+            f"the fragment {entry.fragment_key} is damaged ({error}): materialize bronze for its "
+            "file's date to write it again.",
+        ) from error
     if table.num_rows != entry.rows:
         raise DateRefusedError(
             dataset.name,
@@ -209,10 +214,7 @@ def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
             landfall.ledger.dates.account(each.refresh, holding.run_id, each.counts)
         yield from _outputs(refreshed)
         yield from outcome
-        if is_whole(context, dataset):
-            holding.pause()
-        else:
-            holding.release()
+        holding.finish_step(context, Layer.SILVER)
 
     return silver
 
@@ -262,10 +264,3 @@ def _refused(faults: Mapping[str, LandfallError], refreshed: Sequence[str]) -> s
         f" Not written in this run and refreshed one by one: {', '.join(others)}." if others else ""
     )
     return " ".join(str(fault) for fault in faults.values()) + spared
-
-
-def is_whole(context: dg.AssetExecutionContext, dataset: Dataset) -> bool:
-    """Whether the run goes on through every table that follows silver."""
-    whole = {dg.AssetKey(["gold", table.name]) for table in dataset.gold}
-    whole |= {dg.AssetKey(["serving", view.name]) for view in dataset.serving}
-    return whole <= set(context.job_def.asset_layer.executable_asset_keys)

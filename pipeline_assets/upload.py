@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_assets.errors import ConfigurationError, NothingToLandError
+from pipeline_assets.errors import ConfigurationError, NothingToLandError, SameKeyError
 from pipeline_assets.registry import dataset as find_dataset
 from resources.landfall import Landfall
 
@@ -33,10 +33,20 @@ def plan_uploads(paths: Sequence[Path], dataset: str, key: str | None) -> list[U
     named = [pair for path in paths for pair in _named(path)]
     if not named:
         raise NothingToLandError([str(path) for path in paths])
-    return [
+    uploads = [
         Upload(path, f"{prefix}/{(key or name).removeprefix(f'{prefix}/')}", path.stat().st_size)
         for path, name in named
     ]
+    _refuse_collisions(uploads)
+    return uploads
+
+
+def _refuse_collisions(uploads: Sequence[Upload]) -> None:
+    first: dict[str, Path] = {}
+    for each in uploads:
+        other = first.setdefault(each.key, each.path)
+        if other != each.path:
+            raise SameKeyError(each.key, str(other), str(each.path))
 
 
 def _named(path: Path) -> Iterator[tuple[Path, str]]:

@@ -134,7 +134,10 @@ class Worker:
         finally:
             abandon(run_id)
         self.report.runs += 1
+        # A run that ended before it claimed its request: the next tick plans anew.
+        self._landfall.ledger.requests.withdraw(request)
         if not result.success:
+            self._progress(f"run {self.report.runs} failed: {_cause(result)}")
             self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
             _stop_if_interrupted(result)
 
@@ -157,6 +160,17 @@ def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
         error = event.step_failure_data.error
         if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
             raise KeyboardInterrupt
+
+
+def _cause(result: dg.ExecuteInProcessResult) -> str:
+    """What a failed run says for itself, in a line."""
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        if error is not None:
+            first = error if error.cause is None else error.cause
+            message = first.message.strip().splitlines()[0]
+            return message.partition(": ")[2] or message
+    return "its log says why"
 
 
 def _is_past(deadline: float | None) -> bool:

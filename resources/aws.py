@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -13,20 +13,26 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
 from pipeline_assets.errors import (
+    AwsBusyError,
+    AwsRefusedError,
     AwsUnreachableError,
     ConfigurationError,
     CredentialsMissingError,
+    EnvironmentFaultError,
     NotProvisionedError,
 )
 from resources.settings import Environment, Settings, load_settings
@@ -39,8 +45,13 @@ if TYPE_CHECKING:
 
 LOCAL_CREDENTIALS = "landfall-local"
 LOCAL_REGION = "us-east-1"
+SERVICES = ("s3", "sqs", "dynamodb", "sns")
 CREDENTIAL_CODES = frozenset(
     {
+        "InvalidSignatureException",
+        "InvalidToken",
+        "RequestExpired",
+        "MissingAuthenticationToken",
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
         "InvalidClientTokenId",
@@ -48,6 +59,27 @@ CREDENTIAL_CODES = frozenset(
         "ExpiredToken",
         "ExpiredTokenException",
     }
+)
+DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "403", "Forbidden"})
+BUSY_CODES = frozenset(
+    {
+        "SlowDown",
+        "ThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "ServiceUnavailable",
+        "InternalError",
+    }
+)
+SERVER_FAULT = 500
+CREDENTIAL_ERRORS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 MISSING_CODES = {
     "NoSuchBucket": "bucket",
@@ -70,69 +102,78 @@ class Aws:
 
     @property
     def is_local(self) -> bool:
-        """Whether the clients talk to the local AWS of these settings."""
-        return self.settings.env is Environment.LOCAL and not any(
-            name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")
-            for name, value in os.environ.items()
-            if value
-        )
+        """Whether any client talks to the local AWS of these settings."""
+        return any(self._uses_local(service) for service in SERVICES)
+
+    def _uses_local(self, service: str) -> bool:
+        endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+        endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
+        return self.settings.env is Environment.LOCAL and not endpoint
+
+    @cached_property
+    def _local_session(self) -> boto3.Session:
+        with self._profiles():
+            return boto3.Session(
+                aws_access_key_id=LOCAL_CREDENTIALS,
+                aws_secret_access_key=LOCAL_CREDENTIALS,
+                region_name=_region() or LOCAL_REGION,
+            )
 
     @cached_property
     def _session(self) -> boto3.Session:
-        try:
-            if self.is_local:
-                return boto3.Session(
-                    aws_access_key_id=LOCAL_CREDENTIALS,
-                    aws_secret_access_key=LOCAL_CREDENTIALS,
-                    region_name=_region() or LOCAL_REGION,
-                )
+        with self._profiles():
             return boto3.Session(region_name=_region())
+
+    @contextmanager
+    def _profiles(self) -> Iterator[None]:
+        try:
+            yield
         except ProfileNotFound as error:
             raise CredentialsMissingError(str(error)) from None
 
-    def _config(self) -> Config:
-        pool = self.settings.io_threads + 2
-        return Config(
-            max_pool_connections=pool,
-            retries={"mode": "standard", "total_max_attempts": 2 if self.is_local else 5},
+    def _session_for(self, service: str) -> boto3.Session:
+        return self._local_session if self._uses_local(service) else self._session
+
+    def _arguments(self, service: str) -> dict[str, Any]:
+        local = self._uses_local(service)
+        config = Config(
+            max_pool_connections=self.settings.io_threads + 2,
+            retries={"mode": "standard", "total_max_attempts": 2 if local else 5},
             connect_timeout=5,
             read_timeout=60,
             s3={"addressing_style": "path"} if self.settings.env is Environment.LOCAL else None,
+            # A proxy of the environment is for the world outside, never for this machine.
+            proxies={} if local else None,
         )
-
-    @property
-    def _endpoint(self) -> str | None:
-        return self.settings.local_endpoint if self.is_local else None
+        return {"endpoint_url": self.settings.local_endpoint if local else None, "config": config}
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3."""
         with self._lock, aws_errors(self):
-            return self._session.client("s3", endpoint_url=self._endpoint, config=self._config())
+            return self._session_for("s3").client("s3", **self._arguments("s3"))
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """SQS."""
         with self._lock, aws_errors(self):
-            return self._session.client("sqs", endpoint_url=self._endpoint, config=self._config())
+            return self._session_for("sqs").client("sqs", **self._arguments("sqs"))
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """DynamoDB, low level: items are typed attribute values."""
         with self._lock, aws_errors(self):
-            return self._session.client(
-                "dynamodb", endpoint_url=self._endpoint, config=self._config()
-            )
+            return self._session_for("dynamodb").client("dynamodb", **self._arguments("dynamodb"))
 
     @cached_property
     def sns(self) -> "SNSClient":
         """SNS."""
         with self._lock, aws_errors(self):
-            return self._session.client("sns", endpoint_url=self._endpoint, config=self._config())
+            return self._session_for("sns").client("sns", **self._arguments("sns"))
 
     def polars_storage_options(self) -> dict[str, str]:
         """Endpoint, region and credentials of the S3 client, as Polars' object store takes them."""
-        credentials = self._session.get_credentials()
+        credentials = self._session_for("s3").get_credentials()
         if credentials is None:
             raise CredentialsMissingError("boto3 found none")
         frozen = credentials.get_frozen_credentials()
@@ -164,31 +205,47 @@ def error_code(error: ClientError) -> str:
 
 @contextmanager
 def aws_errors(aws: Aws) -> Iterator[None]:
-    """Turn what a user can mend into one sentence; let everything else pass as it is.
+    """Turn what a user can mend or must wait for into one sentence; let the rest pass as it is.
 
     Raises:
         AwsUnreachableError: no server answers at the endpoint.
         CredentialsMissingError: there are no credentials, or AWS refuses them.
         NotProvisionedError: a bucket, queue or table does not exist.
+        AwsRefusedError: the credentials do not allow the operation.
+        AwsBusyError: AWS throttles or fails on its own side, and kept doing so.
         ConfigurationError: no region is set.
     """
     try:
         yield
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+    except CREDENTIAL_ERRORS as error:
         raise CredentialsMissingError(str(error)) from error
     except NoRegionError as error:
         raise ConfigurationError("No AWS region is set: set AWS_REGION.") from error
     except (BotoConnectionError, HTTPClientError) as error:
-        raise AwsUnreachableError(_endpoint_of(aws, error), local=aws.is_local) from error
+        endpoint = _endpoint_of(aws, error)
+        local = endpoint.startswith(aws.settings.local_endpoint)
+        raise AwsUnreachableError(endpoint, local=local) from error
     except ClientError as error:
-        code = error_code(error)
-        if code in CREDENTIAL_CODES:
-            raise CredentialsMissingError(code) from error
-        if code in MISSING_CODES:
-            detail = error.response.get("Error", {})
-            name = str(detail.get("BucketName") or detail.get("Message") or "?")
-            raise NotProvisionedError(MISSING_CODES[code], name) from error
-        raise
+        known = _translated(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _translated(error: ClientError) -> EnvironmentFaultError | None:
+    code = error_code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in CREDENTIAL_CODES:
+        return CredentialsMissingError(code)
+    if code in DENIED_CODES:
+        return AwsRefusedError(error.operation_name, code)
+    if code in MISSING_CODES:
+        detail = error.response.get("Error", {})
+        name = str(detail.get("BucketName") or detail.get("Message") or "?")
+        return NotProvisionedError(MISSING_CODES[code], name)
+    if code in BUSY_CODES or status >= SERVER_FAULT:
+        return AwsBusyError(error.operation_name, code or str(status))
+    return None
 
 
 def _endpoint_of(aws: Aws, error: BotoCoreError) -> str:

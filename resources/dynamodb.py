@@ -13,10 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
-from botocore.exceptions import ClientError
 
-from pipeline_assets.errors import ConfigurationError, ServingThrottledError
-from resources.aws import Aws, aws_errors, error_code
+from pipeline_assets.errors import AwsBusyError, ConfigurationError, ServingThrottledError
+from resources.aws import Aws, aws_errors
 from resources.dynamodb_items import Item, ItemKeys, comparable, comparable_item, to_frame, to_items
 from resources.frames import Frame, FrameKind, from_arrow, to_arrow
 from resources.partition_io import Facts, PartitionIOManager, StoredAsset
@@ -29,9 +28,6 @@ MAX_BATCH_WRITES = 25
 
 BACKOFF_SECONDS = 0.05
 BACKOFF_MAX_SECONDS = 5.0
-THROTTLED_CODES = frozenset(
-    {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
-)
 TABLE_METADATA = "landfall/table"
 PARTITION_KEY_METADATA = "landfall/partition_key"
 SORT_KEY_METADATA = "landfall/sort_key"
@@ -137,10 +133,8 @@ class ServingTableStore:
         try:
             with aws_errors(self.aws):
                 answer = self.aws.dynamodb.batch_write_item(RequestItems={name: requests})
-        except ClientError as error:
-            if error_code(error) in THROTTLED_CODES:
-                return requests
-            raise
+        except AwsBusyError:
+            return requests
         left = answer.get("UnprocessedItems", {}).get(name, [])
         return cast("Sequence[WriteRequestTypeDef]", left)
 

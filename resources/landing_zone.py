@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import ClientError, ResponseStreamingError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from pipeline_assets.errors import CorruptFileError, ObjectChangedError, ObjectGoneError
@@ -104,13 +104,20 @@ class LandingQueue:
             name = self._aws.settings.landing_queue
             return self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
+    @property
+    def _wait_seconds(self) -> int:
+        """A long poll asks every host of the queue; the local AWS has but one, which knows all."""
+        return 0 if self._aws.is_local else 1
+
     def receive(self, limit: int) -> Iterator[list[Message]]:
         """Batches of up to ten messages until none comes or the limit is reached."""
         received = 0
         while received < limit:
             with aws_errors(self._aws):
                 answer = self._aws.sqs.receive_message(
-                    QueueUrl=self._url, MaxNumberOfMessages=MESSAGES_PER_CALL
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=MESSAGES_PER_CALL,
+                    WaitTimeSeconds=self._wait_seconds,
                 )
             batch = [
                 Message(message["ReceiptHandle"], _events_or_none(message["Body"]))
@@ -224,7 +231,7 @@ class LandingBucket:
             with path.open("wb") as file:
                 for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                     file.write(chunk)
-        except (ResponseStreamingError, BotoConnectionError) as error:
+        except (HTTPClientError, IncompleteReadError, BotoConnectionError) as error:
             raise CorruptFileError(key, f"the download broke off: {error}") from error
         if path.stat().st_size != expected:
             raise CorruptFileError(key, f"{path.stat().st_size} of {expected} bytes were received.")

@@ -1,5 +1,7 @@
 """Every setting, read from the environment when it is first needed, never at import."""
 
+import random
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -7,6 +9,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline_assets.errors import ConfigurationError
+
+ENVIRONMENT_STEP = 4
 
 
 class Environment(StrEnum):
@@ -64,6 +68,15 @@ class Settings(BaseSettings):
         600.0, gt=0, description="A run request that no run claims in this time is withdrawn."
     )
     io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
+
+    def wait_after(self, attempt: int, *, of_environment: bool = False) -> timedelta:
+        """Wait after a failed attempt: exponential, half of it drawn by lot.
+
+        A fault of the environment, which counts as no attempt, waits as after a fourth one.
+        """
+        step = ENVIRONMENT_STEP if of_environment else max(attempt, 1)
+        longest = min(self.backoff_max_seconds, self.backoff_seconds * 2 ** (step - 1))
+        return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     @property
     def local_endpoint(self) -> str:

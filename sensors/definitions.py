@@ -5,12 +5,26 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from pipeline_assets.jobs import AssetJob, dagster_request
+from pipeline_assets.dataset import fingerprint_on_disk
+from pipeline_assets.jobs import REQUEST_TAG, AssetJob, dagster_request
 from resources.landfall import Landfall
+from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
 from sensors import landing, refresh
 
 TICK_SECONDS = 5
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def is_queued(instance: dg.DagsterInstance, request: RunRequest) -> bool:
+    """Whether Dagster holds a run for the request that has not ended."""
+    unfinished = dg.RunsFilter(tags={REQUEST_TAG: request.request_id}, statuses=UNFINISHED)
+    return bool(instance.get_runs(unfinished, limit=1))
 
 
 def landing_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
@@ -28,7 +42,7 @@ def landing_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         observer = Observer()
         observer.load(json.loads(context.cursor or "{}"))
-        waiting = landing.tick(landfall, observer)
+        waiting = landing.tick(landfall, observer, lambda each: is_queued(context.instance, each))
         context.update_cursor(json.dumps(observer.dump()))
         yield from map(dagster_request, waiting)
         if not waiting:
@@ -48,7 +62,7 @@ def refresh_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
         description="Refreshes dirty event dates, contiguous ones together.",
     )
     def sensor(landfall: dg.ResourceParam[Landfall]) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        waiting = refresh.tick(landfall)
+        waiting = refresh.tick(landfall, fingerprint_on_disk)
         yield from map(dagster_request, waiting)
         if not waiting:
             yield dg.SkipReason("No date is due.")

@@ -7,14 +7,15 @@ messages: from there on the ledger is the inbox.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import UnknownDatasetError
+from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.errors import RefreshDiedError, UnknownDatasetError
 from pipeline_assets.landings import current, landing
-from pipeline_assets.partitions import contiguous, has_partition
+from pipeline_assets.partitions import contiguous, days_between, has_partition
+from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.landing_zone import EventKind, Message, ObjectEvent, StoredObject
@@ -94,9 +95,11 @@ def _ready(
 
 def _first_batch(files: list[PendingFile], limits: Limits) -> list[PendingFile]:
     """The oldest files of a date that may share a run, or the oldest that must go alone."""
-    in_order = sorted(files, key=lambda file: (file.alone, file.landed_at, file.file_id))
+    in_order = sorted(files, key=lambda file: (file.due_at, file.landed_at, file.file_id))
+    if in_order[0].alone:
+        return in_order[:1]
     together = [file for file in in_order if not file.alone]
-    return together[: limits.max_files_per_run] if together else in_order[:1]
+    return together[: limits.max_files_per_run]
 
 
 def _ranges(
@@ -129,8 +132,17 @@ def _run(dataset: Dataset, days: list[str], batches: dict[str, list[PendingFile]
     )
 
 
-def tick(landfall: Landfall, observer: Observer) -> list[RunRequest]:
+def tick(
+    landfall: Landfall,
+    observer: Observer,
+    is_queued: Callable[[RunRequest], bool] = lambda _: False,
+) -> list[RunRequest]:
     """Settle what was notified, put right what died, and request runs for what is due.
+
+    Args:
+        landfall: the environment.
+        observer: remembers heartbeats from tick to tick.
+        is_queued: whether a run for a request still waits somewhere and will come.
 
     Returns:
         Every ingest request that waits for a run, older ones that none has claimed yet included.
@@ -141,7 +153,7 @@ def tick(landfall: Landfall, observer: Observer) -> list[RunRequest]:
     for dataset in datasets():
         standing = landfall.ledger.requests.open(dataset.name)
         if standing.requests:
-            holding |= clear_dead(landfall, standing.requests, observer)
+            holding |= clear_dead(landfall, standing.requests, observer, is_queued)
             standing = landfall.ledger.requests.open(dataset.name)
         runs = plan(
             dataset,
@@ -165,7 +177,12 @@ def queued(requests: Iterable[RunRequest], kind: RequestKind) -> list[RunRequest
     ]
 
 
-def clear_dead(landfall: Landfall, requests: Iterable[RunRequest], observer: Observer) -> set[str]:
+def clear_dead(
+    landfall: Landfall,
+    requests: Iterable[RunRequest],
+    observer: Observer,
+    is_queued: Callable[[RunRequest], bool],
+) -> set[str]:
     """Take back what dead runs hold and what no run came for.
 
     Returns:
@@ -176,15 +193,25 @@ def clear_dead(landfall: Landfall, requests: Iterable[RunRequest], observer: Obs
         name = request.run_id or request.request_id
         holding.add(name)
         if request.run_id is None:
-            if observer.is_standing(name, 0, landfall.settings.request_seconds):
+            waited = observer.is_standing(name, 0, landfall.settings.request_seconds)
+            if waited and not is_queued(request):
                 landfall.ledger.requests.withdraw(request)
             continue
         beat = landfall.ledger.runs.last_beat(request.run_id)
         if observer.is_standing(name, beat, landfall.settings.lease_seconds):
-            dataset = request.run.dataset
-            landfall.ledger.files.give_up(request.run.files, dataset, request.run_id)
-            landfall.ledger.requests.close(dataset, request.request_id, request.run_id)
+            give_up(landfall, request, request.run_id)
     return holding
+
+
+def give_up(landfall: Landfall, request: RunRequest, dead_run: str) -> None:
+    """Take files, dates and the request away from a run that is taken for dead."""
+    ledger, name = landfall.ledger, request.run.dataset
+    ledger.files.give_up(request.run.files, name, dead_run)
+    for refresh in ledger.dates.leased(name, days_between(*request.dates), dead_run):
+        died = RefreshDiedError(name, refresh.event_date, dead_run)
+        contract = fingerprint(find_dataset(name))
+        ledger.dates.give_up(refresh, dead_run, died, fingerprint=contract)
+    ledger.requests.close(name, request.request_id, dead_run)
 
 
 def drain(landfall: Landfall) -> int:

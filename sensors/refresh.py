@@ -4,7 +4,7 @@
 ``landfall work`` do.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, date, datetime
 
 from pipeline_assets.dataset import Dataset, fingerprint
@@ -30,6 +30,7 @@ def plan(  # noqa: PLR0913 - a pure function of everything that matters
     expected: Collection[str],
     now: datetime,
     max_dates: int,
+    contract: str,
 ) -> list[PlannedRun]:
     """Which dirty dates are refreshed together now.
 
@@ -38,7 +39,6 @@ def plan(  # noqa: PLR0913 - a pure function of everything that matters
     for anyway (``expected``), and held dates whose contract is still the one that refused them. A
     date that spoiled a run, or was spoiled by one, goes alone.
     """
-    contract = fingerprint(dataset)
     today = now.astimezone(UTC).date()
     ready = {
         each.event_date: each
@@ -64,8 +64,14 @@ def _run(dataset: Dataset, days: list[str], ready: dict[str, DirtyDate]) -> Plan
     )
 
 
-def tick(landfall: Landfall) -> list[RunRequest]:
+def tick(
+    landfall: Landfall, contract_of: Callable[[Dataset], str] = fingerprint
+) -> list[RunRequest]:
     """Request runs for the dirty dates that are due.
+
+    Args:
+        landfall: the environment.
+        contract_of: fingerprint of the code that the requested runs will execute.
 
     Returns:
         Every refresh request that waits for a run, older ones that none has claimed yet included.
@@ -82,6 +88,7 @@ def tick(landfall: Landfall) -> list[RunRequest]:
             expected={each.file_date for each in pending if each.due_at <= utc_text(now)},
             now=now,
             max_dates=landfall.settings.max_dates_per_run,
+            contract=contract_of(dataset),
         )
         added = landfall.ledger.requests.add(dataset.name, standing.plan, runs)
         waiting += [*queued(standing.requests, RequestKind.REFRESH), *added]

@@ -159,7 +159,6 @@ def test_a_later_step_takes_up_the_leases_of_an_earlier_one(landfall: Landfall) 
     dirtied(landfall, *DAYS[:2])
     earlier = by_hand(landfall)
     earlier.open(DAYS[0])
-    earlier.pause()
 
     later = by_hand(landfall)
 

@@ -215,21 +215,34 @@ class Dates:
         """
         now = utc_now()
         before = self._dirty(refresh)
-        attempts = before.attempts + 1
+        attempts = before.attempts + (not error.of_environment)
         again = error.retryable and attempts < self._settings.max_attempts
         fault = Fault.of(error, now)
-        wait = timedelta(seconds=self._settings.backoff_seconds * 2 ** (attempts - 1))
+        wait = self._settings.wait_after(attempts, of_environment=error.of_environment)
         after = replace(
             before,
             attempts=attempts,
             alone=True,
-            due_at=utc_text(now + (wait if again else timedelta(0))),
+            due_at=utc_text(now + wait if again else now),
             held=None if again else fault,
             fingerprint=fingerprint,
         )
         stands = self._replace_dirty(after)
         self.release(refresh, run_id)
         return stands
+
+    def give_up(
+        self, refresh: Refresh, dead_run: str, error: LandfallError, *, fingerprint: str
+    ) -> None:
+        """Take a date away from a run that is taken for dead: one attempt has failed.
+
+        Whoever opens it next leaves it dirty once more, so that a late write of that run is
+        repaired.
+        """
+        self.refuse(refresh, dead_run, error, fingerprint=fingerprint)
+        self._table.update(
+            *_head_key(refresh.dataset, refresh.event_date), change=Change(set={"taken_over": True})
+        )
 
     def set_alone(self, refresh: Refresh, run_id: str) -> None:
         """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""

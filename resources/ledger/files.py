@@ -11,11 +11,9 @@ crash between any two of them leaves work to be done again, never work forgotten
   the file is taken up again, and all that is then left to do is ``settle``.
 """
 
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -87,12 +85,6 @@ class Claim:
         return self.head.attempts + 1
 
 
-def backoff(attempt: int, settings: Settings) -> timedelta:
-    """Wait after a failed attempt: exponential, with half of it drawn by lot."""
-    longest = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** (attempt - 1))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-
-
 class Files:
     """The ledger's files."""
 
@@ -136,7 +128,10 @@ class Files:
             self._keep_pending(head)
             return Registration.KNOWN, None
         now = current(landing)
-        if now is None or (now.etag == head.etag and loadable):
+        if now is None:
+            return Registration.STALE, None
+        if now.etag == head.etag and loadable:
+            self._keep_pending(head)
             return Registration.STALE, None
         self._raise_epoch(head, first_head(now), "the key holds other bytes")
         return Registration.OVERWRITTEN, None
@@ -168,7 +163,7 @@ class Files:
         self._table.batch_write(deletes=[dead_key(head), *over])
         return fresh
 
-    def _file_pending(self, heads: Iterable[FileHead]) -> None:
+    def _file_pending(self, heads: Collection[FileHead]) -> None:
         """File new heads under their dates, then as pending, which says that both were done."""
         self._table.batch_write([item(head) for item in (day_item, pending_item) for head in heads])
 
@@ -187,7 +182,12 @@ class Files:
         ]
 
     def put_back(self, heads: Sequence[FileHead], why: str) -> list[FileHead]:
-        """Give files the next epoch, so that they are loaded again; their rows stay until then."""
+        """Give files the next epoch, so that they are loaded again; their rows stay until then.
+
+        No notification comes again for these, so their pending items go first: one that a crash
+        leaves without its head is cleared by ``claim``.
+        """
+        self._table.batch_write([pending_item(next_epoch(head, head, why)) for head in heads])
         raised = self._table.each(lambda head: self._raise_epoch(head, head, why), heads)
         return [head for head in raised if head is not None]
 
@@ -288,16 +288,20 @@ class Files:
     ) -> FileHead | None:
         """Keep the error and put the file back after a wait, or give it up.
 
+        A fault of the environment counts as no attempt.
+
         Returns:
             The head, ``FAILED`` or ``DEAD``; ``None`` when the file is no longer this run's.
         """
         now = utc_now()
-        again = error.retryable and claim.attempt < self._settings.max_attempts
+        attempts = claim.head.attempts if error.of_environment else claim.attempt
+        again = error.retryable and attempts < self._settings.max_attempts
+        wait = self._settings.wait_after(attempts, of_environment=error.of_environment)
         failed = replace(
             claim.head,
             state=FileState.FAILED if again else FileState.DEAD,
-            attempts=claim.attempt,
-            due_at=utc_text(now + backoff(claim.attempt, self._settings)),
+            attempts=attempts,
+            due_at=utc_text(now + wait),
             run_id=run_id,
             alone=alone,
             error=Fault.of(error, now),
@@ -309,8 +313,11 @@ class Files:
 
     def give_up(self, files: Sequence[RequestedFile], dataset: str, run_id: str) -> None:
         """Take the files away from a run that died; each is tried again by itself."""
-        for claim in self.claim(files, dataset):
+
+        def fail(claim: Claim) -> None:
             self.fail(claim, RunDiedError(claim.head.key, run_id), run_id, alone=True)
+
+        self._table.each(fail, self.claim(files, dataset))
 
     def _file_away(self, head: FileHead) -> None:
         """Leave the pointer that the state calls for: pending, dead, or none."""

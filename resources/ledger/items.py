@@ -180,7 +180,7 @@ def is_superseded(planned: RequestedFile, head: FileHead) -> bool:
 
 
 def is_over(planned: RequestedFile, head: FileHead | None) -> bool:
-    """Whether nothing is left to do for the planned epoch."""
-    if head is None or head.epoch > planned.epoch:
+    """Whether nothing is left to do for the planned epoch, or it never came to be."""
+    if head is None or head.epoch != planned.epoch:
         return True
-    return head.epoch == planned.epoch and head.state in {FileState.DEAD, FileState.GONE}
+    return head.state in {FileState.DEAD, FileState.GONE}

@@ -35,7 +35,7 @@ BATCH_WRITE_LIMIT = 25
 TRANSACT_LIMIT = 100
 """Actions of one TransactWriteItems (DynamoDB API reference, "TransactWriteItems")."""
 UNPROCESSED_TRIES = 10
-CANCELLED_CODES = frozenset({"TransactionCanceledException", "TransactionConflictException"})
+RACE_REASONS = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 
 _serializer = TypeSerializer()
 _deserializer = TypeDeserializer()
@@ -185,9 +185,9 @@ class LedgerTable:
             with aws_errors(self._aws):
                 self._aws.dynamodb.transact_write_items(TransactItems=writes)
         except ClientError as error:
-            if error_code(error) in CANCELLED_CODES:
-                raise ConditionFailedError from error
-            raise
+            if not _lost_a_race(error):
+                raise
+            raise ConditionFailedError from error
 
     def transact_put(self, item: Item, condition: Condition) -> "TransactWriteItemTypeDef":
         """A conditional put as part of a transaction."""
@@ -259,6 +259,15 @@ def _condition_arguments(
             f":{name}": _serializer.serialize(_storable(value)) for name, value in bound.items()
         }
     return arguments
+
+
+def _lost_a_race(error: ClientError) -> bool:
+    """Whether a transaction was refused for another write's sake, not for what is in it."""
+    if error_code(error) == "TransactionConflictException":
+        return True
+    response = cast("dict[str, Any]", error.response)
+    reasons = {reason.get("Code", "None") for reason in response.get("CancellationReasons", [])}
+    return error_code(error) == "TransactionCanceledException" and reasons <= RACE_REASONS
 
 
 def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

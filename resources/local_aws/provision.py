@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -57,10 +58,11 @@ def provision(aws: Aws, serving_tables: Sequence[TableKeys]) -> None:
     """
     if aws.settings.env is Environment.AWS:
         raise ConfigurationError(
-            "LANDFALL_ENV=aws names a real account, which is provisioned by the template in "
-            "deploy/: deploy it, or unset LANDFALL_ENV to use the local AWS."
+            "LANDFALL_ENV=aws names a real account, which `landfall up` never touches: create what "
+            'README\'s "Against AWS" lists, or unset LANDFALL_ENV to use the local AWS.'
         )
     settings = aws.settings
+    _refuse_real_accounts(aws)
     with aws_errors(aws):
         for bucket in (settings.landing_bucket, settings.lake_bucket):
             _bucket(aws, bucket)
@@ -71,6 +73,16 @@ def provision(aws: Aws, serving_tables: Sequence[TableKeys]) -> None:
         for table in serving_tables:
             _table(aws, table)
         aws.sns.create_topic(Name=settings.alerts_topic)
+
+
+def _refuse_real_accounts(aws: Aws) -> None:
+    for client in (aws.s3, aws.sqs, aws.dynamodb, aws.sns):
+        endpoint = client.meta.endpoint_url
+        if (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            raise ConfigurationError(
+                f"{endpoint} is a real account, which `landfall up` never touches: check the "
+                "AWS_ENDPOINT_URL* variables."
+            )
 
 
 def _bucket(aws: Aws, name: str) -> None:

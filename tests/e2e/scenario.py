@@ -34,7 +34,7 @@ NEEDS_REAL_DATA = pytest.mark.skipif(
     not REAL_DATA.is_dir(), reason="needs the real input data, shared/data beside the project"
 )
 LANDFALL = Path(sys.executable).with_name("landfall")
-WORK_SECONDS = 60.0
+WORK_SECONDS = 240.0
 DAYS = tuple((date(2025, 3, 10) + timedelta(days=number)).isoformat() for number in range(5))
 LAYERS = (
     ("bronze", "events"),

@@ -3,12 +3,15 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from scenario import DAYS, Pipeline, command, events, json_lines, open_pipeline
 
+from pipeline_assets import definitions
 from pipeline_assets.cli import main
 from resources.aws import Aws
 from resources.local_aws.control import LocalAwsStatus, down, up
@@ -201,3 +204,21 @@ def test_down_leaves_an_adopted_server_alone_and_says_that_none_ran(
     assert ended.returncode == 0
     assert "No local AWS ran here" in said(ended)
     assert up(Aws().settings).pid == local_aws.pid
+
+
+@dg.io_manager
+def out_of_order(_: dg.InitResourceContext) -> dg.IOManager:
+    raise OSError("the lake's IO manager does not start")
+
+
+def test_a_run_that_ends_before_it_begins_is_not_started_again_and_again(
+    pipeline: Pipeline,
+) -> None:
+    resources = {**(pipeline.definitions.resources or {}), "lake": out_of_order}
+    faulty = replace(pipeline, definitions=definitions.build_defs(resources))
+    faulty.land(f"events/dt={FIRST}/a.jsonl", json_lines(events(FIRST, range(5))))
+
+    report = faulty.worker().work(until_idle=True, timeout=10)
+
+    assert report.timed_out
+    assert (report.runs, len(report.failed_runs)) == (1, 1)

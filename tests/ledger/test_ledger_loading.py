@@ -21,7 +21,6 @@ from ledger_scenario import (
 )
 
 from pipeline_assets.errors import UnsupportedFormatError
-from resources.ledger.files import backoff
 from resources.ledger.model import (
     MESSAGE_LIMIT,
     FileState,
@@ -213,7 +212,7 @@ def test_a_wait_doubles_and_stays_between_half_and_whole(
     whole = min(longest, first * 2 ** (attempt - 1))
     slack = timedelta(microseconds=1)
 
-    wait = backoff(attempt, settings)
+    wait = settings.wait_after(attempt)
 
     assert timedelta(seconds=whole / 2) - slack <= wait <= timedelta(seconds=whole) + slack
 
@@ -221,7 +220,7 @@ def test_a_wait_doubles_and_stays_between_half_and_whole(
 def test_waits_are_drawn_by_lot() -> None:
     settings = Settings.model_construct(backoff_seconds=60.0, backoff_max_seconds=600.0)
 
-    assert len({backoff(1, settings) for _ in range(20)}) > 1
+    assert len({settings.wait_after(1) for _ in range(20)}) > 1
 
 
 def test_files_of_a_dead_run_are_tried_again_alone(ledger: LedgerParts) -> None:

@@ -1,331 +1,221 @@
-"""Any interleaving of landings, ticks, runs, deaths and refreshes ends with every file accounted for.
+"""Any interleaving of landings, ticks, runs, deaths and refreshes accounts for every file.
 
-The ledger is the real one, over the table in memory that ``test_ledger_memory`` holds to DynamoDB;
-planning and settling are the sensors' own. Processes die before or after any single write, runs
-that are taken for dead may go on working, and notifications come in any order and twice.
+The ledger is the real one, over the table in memory that ``test_ledger_memory`` holds to DynamoDB.
+Processes die before or after any single write, runs that are taken for dead may go on working, and
+notifications come in any order and more than once.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+import itertools
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from ledger_crashes import CrashError, CrashPoint
-from ledger_memory import MemoryTable
-from ledger_scenario import DATASET, LedgerParts, corrupt, fragment
+from ledger_crashes import CrashPoint
+from ledger_pipeline import BUCKET, CONTENTS, DAYS, KEYS, LEASE, SETTINGS, Pipeline, Run, etag_of
+from ledger_scenario import DATASET
 
-from pipeline_assets.errors import DateRefusedError, LeaseLostError
-from pipeline_assets.registry import dataset
-from resources.landfall import Landfall
-from resources.landing_zone import EventKind, LandingBucket, Message, ObjectEvent, StoredObject
-from resources.ledger.dates import Refresh
-from resources.ledger.files import Claim
-from resources.ledger.ledger import Ledger
-from resources.ledger.model import (
-    FileHead,
-    FileState,
-    LoadedFile,
-    RequestKind,
-    RunRequest,
-    file_id,
-    utc_now,
-)
-from resources.ledger.runs import Observer
-from resources.settings import Settings
-from sensors import landing, refresh
+from resources.ledger.model import UNFINISHED, FileHead, FileState, file_id
 
-BUCKET = "landfall-landing"
-LANDED_AT = datetime(2025, 3, 10, tzinfo=UTC)
-DAYS = ("2025-03-01", "2025-03-02", "2025-03-03")
-KEYS = tuple(f"events/dt={day}/{name}.csv" for day in DAYS[:2] for name in "ab")
-CONTENTS = {"A": (DAYS[0],), "B": (DAYS[0], DAYS[1]), "C": (DAYS[2],), "bad": ()}
-"""ETags of the objects, with the event dates that their rows belong to; ``bad`` is corrupt."""
-LEASE, IDLE_ROUNDS = 60.0, 60
-SETTINGS = Settings.model_construct(
-    backoff_seconds=0.0,
-    backoff_max_seconds=0.0,
-    max_attempts=3,
-    lease_seconds=LEASE,
-    request_seconds=10 * LEASE,
-    landing_bucket=BUCKET,
-)
-LIMITS = landing.Limits(max_files_per_run=2, max_dates_per_run=2, quiet_runs_per_tick=1)
+IDLE_ROUNDS = 60
+"""More than any backlog of these few files takes, its waits for dead runs included."""
+
+picks = st.integers(0, 99)
+"""Which of the things there are: taken modulo their number."""
 
 
-class HeldBucket(LandingBucket):
-    """The landing bucket as HEAD sees it: ETags by key."""
-
-    def __init__(self) -> None:
-        self.etags: dict[str, str] = {}
-
-    @property
-    def name(self) -> str:
-        return BUCKET
-
-    def stat(self, key: str) -> StoredObject | None:
-        etag = self.etags.get(key)
-        return StoredObject(etag, 1, LANDED_AT) if etag else None
+def dies(within: int) -> st.SearchStrategy[CrashPoint | None]:
+    """At which write a process dies, more often than not at one."""
+    points = st.builds(CrashPoint, call=st.integers(1, within), takes_effect=st.booleans())
+    return st.one_of(points, points, st.none())
 
 
-@dataclass
-class Table:
-    """A date's tables: which fragments they were made of, and how often they were replaced."""
-
-    fragments: tuple[str, ...] = ()
-    replaced: int = 0
-
-
-@dataclass
-class Run:
-    """A run's own memory: what it claimed, and what it read of the dates that it holds."""
-
-    run_id: str
-    request: RunRequest
-    claims: list[Claim] = field(default_factory=list)
-    outcomes: list[tuple[Claim, LoadedFile | None]] = field(default_factory=list)
-    opened: dict[str, tuple[Refresh, Table]] = field(default_factory=dict)
-
-
-class Pipeline(RuleBasedStateMachine):
-    """Everything around the ledger, as far as the ledger can tell."""
+class Interleaving(RuleBasedStateMachine):
+    """Steps in any order; what must always be true; and what must be true in the end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = MemoryTable()
-        self.ledger = LedgerParts(self.table, SETTINGS)
-        self.bucket = HeldBucket()
-        self.landfall = Landfall()
-        parts = Ledger.__new__(Ledger)
-        parts.__dict__.update(
-            files=self.ledger.files,
-            dates=self.ledger.dates,
-            requests=self.ledger.requests,
-            runs=self.ledger.runs,
-        )
-        self.landfall.__dict__.update(ledger=parts, bucket=self.bucket, aws=_OnlySettings())
-        self.now = 0.0
-        self.observer = Observer(lambda: self.now)
-        self.messages: list[Message] = []
-        self.runs: list[Run] = []
-        self.tables: dict[str, Table] = {day: Table() for day in DAYS}
-        self.spoiled: set[str] = set()
-        self.started = 0
+        self.pipeline = Pipeline()
+        self.ledger = self.pipeline.ledger
 
-    @contextmanager
-    def _until(self, death: CrashPoint | None, run: Run | None = None) -> Iterator[None]:
-        """Let the body's process die at one of its writes; a run that dies is not seen again."""
-        self.table.crash = death
-        try:
-            yield
-        except CrashError:
-            if run is not None:
-                self.runs.remove(run)
-        finally:
-            self.table.crash = None
-
-    deaths = st.none() | st.builds(
-        CrashPoint, call=st.integers(1, 8), takes_effect=st.booleans()
-    )
+    def _run(self, pick: int) -> Run:
+        return self.pipeline.runs[pick % len(self.pipeline.runs)]
 
     @rule(key=st.sampled_from(KEYS), etag=st.sampled_from(sorted(CONTENTS)))
     def upload(self, key: str, etag: str) -> None:
-        self.bucket.etags[key] = etag
-        self._notify(EventKind.CREATED, key, etag)
+        self.pipeline.upload(key, etag)
 
-    @precondition(lambda self: self.bucket.etags)
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.bucket.etags)))
-        del self.bucket.etags[key]
-        self._notify(EventKind.REMOVED, key, "")
+    @rule(key=st.sampled_from(KEYS))
+    def delete(self, key: str) -> None:
+        if key in self.pipeline.bucket.etags:
+            self.pipeline.delete(key)
 
-    def _notify(self, kind: EventKind, key: str, etag: str) -> None:
-        event = ObjectEvent(kind, BUCKET, key, etag, 1, LANDED_AT)
-        self.messages.append(Message(f"receipt-{len(self.messages)}", (event,)))
-
-    @precondition(lambda self: self.messages)
-    @rule(data=st.data(), again=st.booleans(), death=deaths)
-    def deliver(self, data: st.DataObject, death: CrashPoint | None, *, again: bool) -> None:
-        some = data.draw(st.lists(st.sampled_from(self.messages), min_size=1, max_size=4))
-        with self._until(death):
-            landing.settle(self.landfall, some)
+    @precondition(lambda self: self.pipeline.messages)
+    @rule(some=st.lists(picks, min_size=1, max_size=3), death=dies(8), again=st.booleans())
+    def deliver(self, some: list[int], death: CrashPoint | None, *, again: bool) -> None:
+        messages = self.pipeline.messages
+        delivered = [messages[pick % len(messages)] for pick in some]
+        with self.pipeline.until(death):
+            self.pipeline.settle(delivered)
             if not again:
-                self.messages = [each for each in self.messages if each not in some]
+                self.pipeline.messages = [each for each in messages if each not in delivered]
 
-    @rule(death=deaths)
-    def tick(self, death: CrashPoint | None = None) -> None:
-        with self._until(death):
-            self._tick()
+    @rule(death=dies(40))
+    def work(self, death: CrashPoint | None) -> None:
+        before = list(self.pipeline.runs)
+        with self.pipeline.until(death):
+            self.pipeline.work()
+        if death is not None and death.crashed:
+            self.pipeline.runs = before
 
-    def _tick(self) -> None:
-        standing = self.ledger.requests.open(DATASET)
-        landing.clear_dead(self.landfall, standing.requests, self.observer)
-        standing = self.ledger.requests.open(DATASET)
-        pending = self.ledger.files.pending(DATASET)
-        later = utc_now() + timedelta(hours=1)
-        events = dataset(DATASET)
-        runs = landing.plan(events, pending, standing.requests, now=later, limits=LIMITS)
-        self.ledger.requests.add(DATASET, standing.plan, runs)
-        standing = self.ledger.requests.open(DATASET)
-        dirty = self.ledger.dates.dirty(DATASET)
-        expected = {each.file_date for each in pending}
-        dates = refresh.plan(
-            events, dirty, standing.requests, expected=expected, now=later, max_dates=2
-        )
-        self.ledger.requests.add(DATASET, standing.plan, dates)
+    @rule(death=dies(8))
+    def tick(self, death: CrashPoint | None) -> None:
+        with self.pipeline.until(death):
+            self.pipeline.tick()
 
-    @precondition(lambda self: self.ledger.requests.open(DATASET).requests)
-    @rule(data=st.data(), death=deaths)
-    def start(self, data: st.DataObject, death: CrashPoint | None) -> None:
-        request = data.draw(st.sampled_from(self.ledger.requests.open(DATASET).requests))
-        self._start(request, death)
+    @precondition(lambda self: self.pipeline.standing())
+    @rule(pick=picks, death=dies(4))
+    def claim(self, pick: int, death: CrashPoint | None) -> None:
+        standing = self.pipeline.standing()
+        run = self.pipeline.new_run(standing[pick % len(standing)])
+        with self.pipeline.until(death, run):
+            self.pipeline.claim(run)
+            self.pipeline.read(run)
 
-    def _start(self, request: RunRequest, death: CrashPoint | None = None) -> None:
-        self.started += 1
-        run = Run(f"run-{self.started}", request)
-        self.runs.append(run)
-        with self._until(death, run):
-            self.ledger.runs.beat(run.run_id)
-            claimed = self.ledger.requests.claim(DATASET, request.request_id, run.run_id)
-            if claimed is None:
-                self.runs.remove(run)
-                return
-            run.request = claimed
-            run.claims = self.ledger.files.claim(claimed.run.files, DATASET)
+    @precondition(lambda self: self.pipeline.runs)
+    @rule(pick=picks, death=dies(12))
+    def finish(self, pick: int, death: CrashPoint | None) -> None:
+        run = self._run(pick)
+        with self.pipeline.until(death, run):
+            self.pipeline.finish(run)
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
-        self.ledger.runs.beat(data.draw(st.sampled_from(self.runs)).run_id)
+    @precondition(lambda self: self.pipeline.runs)
+    @rule(pick=picks, death=dies(4))
+    def open(self, pick: int, death: CrashPoint | None) -> None:
+        run = self._run(pick)
+        with self.pipeline.until(death, run):
+            self.pipeline.open(run)
+
+    @precondition(lambda self: self.pipeline.runs)
+    @rule(pick=picks)
+    def replace(self, pick: int) -> None:
+        self.pipeline.replace(self._run(pick))
+
+    @precondition(lambda self: self.pipeline.runs)
+    @rule(pick=picks, death=dies(8), refused=st.booleans())
+    def end(self, pick: int, death: CrashPoint | None, *, refused: bool) -> None:
+        run = self._run(pick)
+        with self.pipeline.until(death, run):
+            self.pipeline.replace(run)
+            self.pipeline.end(run, refused=refused)
+
+    @precondition(lambda self: self.pipeline.runs)
+    @rule(pick=picks)
+    def beat(self, pick: int) -> None:
+        self.ledger.runs.beat(self._run(pick).run_id)
 
     @rule()
-    def lease_passes(self) -> None:
-        self.now += LEASE
+    def a_lease_passes(self) -> None:
+        self.pipeline.now += LEASE
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def die(self, data: st.DataObject) -> None:
-        self.runs.remove(data.draw(st.sampled_from(self.runs)))
-
-    @precondition(lambda self: any(run.claims for run in self.runs))
-    @rule(data=st.data())
-    def read(self, data: st.DataObject) -> None:
-        self._read(data.draw(st.sampled_from([run for run in self.runs if run.claims])))
-
-    def _read(self, run: Run) -> None:
-        """Download and parse; ``None`` where the object is not the registered one or corrupt."""
-        for claim in run.claims:
-            same = self.bucket.etags.get(claim.head.key) == claim.head.etag
-            good = claim.head.etag != "bad"
-            run.outcomes.append((claim, _loaded(claim.head) if same and good else None))
-        run.claims = []
-
-    @precondition(lambda self: any(run.outcomes for run in self.runs))
-    @rule(data=st.data(), death=deaths)
-    def finish(self, data: st.DataObject, death: CrashPoint | None) -> None:
-        self._finish(data.draw(st.sampled_from([r for r in self.runs if r.outcomes])), death)
-
-    def _finish(self, run: Run, death: CrashPoint | None = None) -> None:
-        outcomes, run.outcomes = run.outcomes, []
-        with self._until(death, run):
-            for claim, outcome in outcomes:
-                if outcome is None:
-                    self._fail(claim, run)
-            loaded = [(claim, outcome) for claim, outcome in outcomes if outcome is not None]
-            self.ledger.files.finish(loaded, run.run_id)
-            if run.request.run.kind is RequestKind.INGEST:
-                self.ledger.requests.drop_files(run.request, run.run_id)
-
-    def _fail(self, claim: Claim, run: Run) -> None:
-        """What bronze does with a file that could not be read."""
-        now = landing_now(self.landfall, claim.head.key)
-        if now is None:
-            self.ledger.files.gone(claim.head.file_id)
-        elif now.etag != claim.head.etag:
-            self.ledger.files.overwritten(claim.head, now)
-        else:
-            self.ledger.files.fail(claim, corrupt(), run.run_id)
-
-    @precondition(lambda self: any(not run.claims for run in self.runs))
-    @rule(data=st.data(), death=deaths)
-    def open(self, data: st.DataObject, death: CrashPoint | None) -> None:
-        idle = [run for run in self.runs if not run.claims and not run.outcomes]
-        if idle:
-            self._open(data.draw(st.sampled_from(idle)), death)
-
-    def _open(self, run: Run, death: CrashPoint | None = None) -> None:
-        """Take the leases of the run's dirty dates, those of dead runs too, and read."""
-        with self._until(death, run):
-            for day in sorted(set(self.ledger.dirty()) - set(run.opened)):
-                if not run.request.covers(day):
-                    continue
-                opened = self.ledger.dates.open(DATASET, day, run.run_id) or self._take(day, run)
-                if opened is not None:
-                    made_of = tuple(f.fragment_key for f in self.ledger.dates.manifest(DATASET, day))
-                    run.opened[day] = opened, Table(made_of, self.tables[day].replaced)
-
-    def _take(self, day: str, run: Run) -> Refresh | None:
-        head = self.ledger.dates.head(DATASET, day)
-        if head is None or head.lease_run is None:
-            return None
-        beat = self.ledger.runs.last_beat(head.lease_run)
-        if not self.observer.is_standing(head.lease_run, beat, LEASE):
-            return None
-        return self.ledger.dates.take_over(
-            DATASET, day, run_id=run.run_id, dead_run=head.lease_run
-        )
-
-    @precondition(lambda self: any(run.opened for run in self.runs))
-    @rule(data=st.data())
-    def replace(self, data: st.DataObject) -> None:
-        self._replace(data.draw(st.sampled_from([run for run in self.runs if run.opened])))
-
-    def _replace(self, run: Run) -> None:
-        """Replace the tables, if they are still those that were there when the date was read."""
-        for day, (_, made) in run.opened.items():
-            if made.replaced == self.tables[day].replaced:
-                self.tables[day] = Table(made.fragments, made.replaced + 1)
-                made.replaced += 1
-
-    @precondition(lambda self: any(run.opened for run in self.runs))
-    @rule(data=st.data(), death=deaths, refused=st.booleans())
-    def end(self, data: st.DataObject, death: CrashPoint | None, *, refused: bool) -> None:
-        run = data.draw(st.sampled_from([run for run in self.runs if run.opened]))
-        self._replace(run)
-        self._end(run, death, refused=refused)
-
-    def _end(self, run: Run, death: CrashPoint | None = None, *, refused: bool = False) -> None:
-        """Give every date back: as refreshed, or refused when its tables are another's."""
-        with self._until(death, run):
-            for day, (opened, made) in run.opened.items():
-                mine = self.tables[day] == made
-                if refused or not mine:
-                    error = DateRefusedError(DATASET, day, "spoiled")
-                    contract = "mended" if mine else "other"
-                    self.ledger.dates.refuse(opened, run.run_id, error, fingerprint=contract)
-                    continue
-                try:
-                    self.ledger.dates.close(opened, run.run_id)
-                except LeaseLostError:
-                    continue
-            self.ledger.requests.close(DATASET, run.request.request_id, run.run_id)
-            self.ledger.runs.end(run.run_id)
-            self.runs.remove(run)
-
-    @rule(death=deaths)
+    @rule(death=dies(4))
     def replay(self, death: CrashPoint | None) -> None:
-        heads = [self.ledger.head(each.key) for each in self._dead()]
-        with self._until(death):
-            self.ledger.files.put_back(heads, "replayed")
+        ended = self._in(FileState.DEAD) or self._in(FileState.LOADED)[:1]
+        with self.pipeline.until(death):
+            self.ledger.files.put_back(ended, "replayed")
 
-    def _dead(self) -> list[FileHead]:
-        return [each for each in self.ledger.files.all() if each.state is FileState.DEAD]
+    def _in(self, *states: FileState) -> list[FileHead]:
+        return [head for head in self.ledger.files.all() if head.state in states]
+
+    @invariant()
+    def an_entry_counts_if_and_only_if_its_file_was_loaded_with_its_epoch(self) -> None:
+        loaded = [
+            (head, self.pipeline.read_as[head.file_id, head.loaded_epoch])
+            for head in self.ledger.files.all()
+            if head.loaded_epoch
+        ]
+        for day in DAYS:
+            expected = {
+                (head.file_id, head.loaded_epoch, etag)
+                for head, etag in loaded
+                if day in CONTENTS[etag]
+            }
+            counting = self.ledger.dates.manifest(DATASET, day)
+            found = {(each.file_id, each.epoch, etag_of(each.fragment_key)) for each in counting}
+            assert found == expected
+
+    @invariant()
+    def a_date_with_a_counting_change_since_its_last_clean_version_is_dirty(self) -> None:
+        pending = {(each.file_id, each.epoch) for each in self.ledger.pending()}
+        unsettled = [
+            head
+            for head in self.ledger.files.all()
+            if head.loaded_epoch and (head.file_id, head.loaded_epoch) in pending
+        ]
+        owed = {day for head in unsettled for day in head.dates + head.former_dates}
+        for day in set(DAYS) - owed - set(self.ledger.dirty()):
+            assert self.pipeline.tables[day].fragments == self.pipeline.manifest_of(day)
+
+    @invariant()
+    def no_attempt_at_a_file_is_requested_twice(self) -> None:
+        files = [file for request in self.pipeline.standing() for file in request.run.files]
+        assert len(set(files)) == len(files)
+
+    @invariant()
+    def every_file_moves_only_along_the_arrows(self) -> None:
+        for head in self.ledger.files.all():
+            assert head.attempts <= SETTINGS.max_attempts
+            for before, after in itertools.pairwise(head.history):
+                if after.epoch != before.epoch:
+                    fresh = (before.epoch + 1, FileState.LANDED, 0)
+                    assert (after.epoch, after.state, after.attempt) == fresh
+                    continue
+                assert before.state in UNFINISHED
+                assert after.state is not FileState.LANDED
+                tried = after.state != FileState.GONE
+                assert after.attempt == before.attempt + tried
+
+    def teardown(self) -> None:
+        """Whatever happened: the pipeline left to itself comes to rest, and at the right end."""
+        self.pipeline.runs.clear()
+        self._work_until_idle()
+        self._assert_at_rest()
+        self.ledger.files.put_back(self._in(FileState.DEAD), "replayed")
+        self._work_until_idle()
+        self._assert_at_rest()
+        for key, etag in self.pipeline.bucket.etags.items():
+            assert self._head(key).state == ("DEAD" if etag == "bad" else "LOADED")
+
+    def _work_until_idle(self) -> None:
+        for _ in range(IDLE_ROUNDS):
+            self.pipeline.work()
+            waiting = self.pipeline.standing(), self.ledger.pending(), self.ledger.dirty()
+            if not any(waiting):
+                return
+            self.pipeline.now += LEASE
+        raise AssertionError(f"stuck: {waiting}")
+
+    def _assert_at_rest(self) -> None:
+        assert self._in(*UNFINISHED) == []
+        dead = {each.file_id for each in self.ledger.files.dead(DATASET)}
+        assert dead == {head.file_id for head in self._in(FileState.DEAD)}
+        for key, etag in self.pipeline.bucket.etags.items():
+            head = self._head(key)
+            assert head.etag == etag
+            assert head.state is FileState.DEAD or head.loaded_epoch == head.epoch
+        for day in DAYS:
+            assert self.pipeline.tables[day].fragments == self.pipeline.manifest_of(day)
+            assert not (known := self.ledger.dates.head(DATASET, day)) or not known.dirty
+
+    def _head(self, key: str) -> FileHead:
+        head = self.ledger.files.head(file_id(BUCKET, key))
+        assert head is not None, f"{key} landed and nobody knows it"
+        return head
 
 
-class _OnlySettings:
-    """What the landing sensor asks of the clients: nothing but their settings."""
-
-    settings = SETTINGS
+TestInterleaving = Interleaving.TestCase
+TestInterleaving.settings = settings(
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

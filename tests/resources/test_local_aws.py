@@ -501,7 +501,7 @@ def test_a_table_with_other_keys_is_refused(aws: Aws) -> None:
 
 def test_a_real_account_is_not_provisioned_here(settings: Settings) -> None:
     real = settings.model_copy(update={"env": Environment.AWS})
-    with pytest.raises(ConfigurationError, match="deploy/"):
+    with pytest.raises(ConfigurationError, match="Against AWS"):
         provision(Aws(real), ())
 
 
