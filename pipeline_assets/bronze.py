@@ -1,15 +1,10 @@
 """Bronze: every record of a landed object, as received, in one fragment per event date.
 
-``load_file`` turns the bytes of one object into fragments; the asset claims the files of its run
-request, loads them in parallel and settles each in the ledger by itself.
+The asset claims the files of its run request, or puts the files of its dates back by hand, and has
+them loaded; ``loading`` does the work, ``fragments`` writes.
 """
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -22,24 +17,14 @@ from pipeline_assets.checks import (
     results,
 )
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import (
-    ConservationError,
-    LandfallError,
-    LedgerBusyError,
-    ObjectChangedError,
-    ObjectGoneError,
-    UnexpectedFileError,
-)
-from pipeline_assets.fragments import FragmentWriter
-from pipeline_assets.holding import Holding, Layer, give_back
-from pipeline_assets.landings import current
-from pipeline_assets.parsing.reader import open_records
+from pipeline_assets.errors import ConservationError, LedgerBusyError
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.layers import Layer
+from pipeline_assets.loading import LoadReport, load_files
 from pipeline_assets.partitions import daily_partitions
 from resources.landfall import Landfall
-from resources.ledger.files import Claim
 from resources.ledger.model import (
     FileHead,
-    LoadedFile,
     PlannedRun,
     RequestedFile,
     RequestKind,
@@ -47,27 +32,7 @@ from resources.ledger.model import (
 )
 
 EXAMPLES = 3
-FILES_PER_SETTLEMENT = 64
-"""Files that are settled together: what a crash makes a run do again at most."""
 PLAN_TRIES = 20
-
-
-@dataclass(frozen=True)
-class FailedFile:
-    """A file that this run could not load, with what the ledger made of it."""
-
-    head: FileHead
-    error: LandfallError
-
-
-@dataclass
-class LoadReport:
-    """What became of the files of a run."""
-
-    loaded: list[FileHead] = field(default_factory=list)
-    failed: list[FailedFile] = field(default_factory=list)
-    passed_over: int = 0
-    """Files that were deleted, overwritten or taken away while they were loaded."""
 
 
 class BronzeConfig(dg.Config):
@@ -77,100 +42,6 @@ class BronzeConfig(dg.Config):
     """Landed keys to load again; none means every file of the partition."""
 
 
-def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> LoadedFile:
-    """Read one landed object and write its fragments.
-
-    Raises:
-        FileError: the object is gone, changed, corrupt, or of no format of the dataset.
-        ConservationError: records counted independently differ from rows written.
-    """
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-"))
-        path = Path(folder) / "object"
-        landfall.bucket.download(head.key, head.etag, path)
-        reader = stack.enter_context(
-            open_records(path, key=head.key, fields=dataset.fields, formats=dataset.formats)
-        )
-        writer = stack.enter_context(FragmentWriter(dataset, head))
-        for records in reader:
-            writer.add(records)
-        if reader.counted != writer.rows:
-            raise ConservationError(head.key, counted=reader.counted, written=writer.rows)
-        return writer.store(landfall)
-
-
-def load_files(
-    landfall: Landfall,
-    dataset: Dataset,
-    claims: Sequence[Claim],
-    *,
-    run_id: str,
-    report: LoadReport,
-) -> None:
-    """Load claimed files in parallel; each by itself succeeds or fails, as the report says."""
-    settlement = _Settlement(landfall, dataset, run_id, report)
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        for group in _groups(claims):
-            outcomes = pool.map(lambda claim: _outcome(landfall, dataset, claim), group)
-            settlement.settle(zip(group, outcomes, strict=True))
-
-
-def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
-    for start in range(0, len(claims), FILES_PER_SETTLEMENT):
-        yield claims[start : start + FILES_PER_SETTLEMENT]
-
-
-def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> LoadedFile | LandfallError:
-    try:
-        return load_file(landfall, dataset, claim.head)
-    except LandfallError as error:
-        return error
-    except Exception as fault:  # noqa: BLE001 - one bad file never fails its batch
-        dg.get_dagster_logger().exception("loading %s failed", claim.head.key)
-        return UnexpectedFileError(claim.head.key, fault)
-
-
-@dataclass(frozen=True)
-class _Settlement:
-    """Writes outcomes into the ledger and the run's report."""
-
-    landfall: Landfall
-    dataset: Dataset
-    run_id: str
-    report: LoadReport
-
-    def settle(self, outcomes: Iterable[tuple[Claim, LoadedFile | LandfallError]]) -> None:
-        loaded = []
-        for claim, outcome in outcomes:
-            if isinstance(outcome, LoadedFile):
-                loaded.append((claim, outcome))
-            else:
-                self._settle_failure(claim, outcome)
-        turned = self.landfall.ledger.files.finish(loaded, self.run_id)
-        self.report.loaded += turned
-        self.report.passed_over += len(loaded) - len(turned)
-
-    def _settle_failure(self, claim: Claim, error: LandfallError) -> None:
-        moved = isinstance(error, ObjectChangedError | ObjectGoneError)
-        if moved and self._moved_on(claim.head):
-            self.report.passed_over += 1
-            return
-        failed = self.landfall.ledger.files.fail(claim, error, self.run_id)
-        if failed is None:
-            self.report.passed_over += 1
-        else:
-            self.report.failed.append(FailedFile(failed, error))
-
-    def _moved_on(self, head: FileHead) -> bool:
-        """Note that a key was deleted or overwritten; false when it holds what was registered."""
-        now = current(self.landfall, self.dataset, head.key)
-        if now is None:
-            self.landfall.ledger.files.gone(head.file_id)
-        elif now.etag != head.etag:
-            self.landfall.ledger.files.overwritten(head, now)
-        return now is None or now.etag != head.etag
-
-
 def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
     """The asset ``bronze/{dataset}``, partitioned by file date."""
     key = dg.AssetKey(["bronze", dataset.name])
@@ -178,12 +49,12 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[dg.AssetKey(["landing", dataset.name])],
-        partitions_def=daily_partitions(dataset),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=dataset.name,
         kinds={"parquet", "s3"},
         check_specs=bronze_checks(key),
         hooks={give_back},
+        partitions_def=daily_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=dataset.name,
         description=(
             "Every record of every landed file, as received, malformed ones too. One partition per "
             "file date; materialized by hand it loads the landed files of that date again."

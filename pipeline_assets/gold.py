@@ -11,9 +11,9 @@ from pipeline_assets.checks import CONTRACT, Verdict, results
 from pipeline_assets.contract import validate
 from pipeline_assets.dataset import Dataset, GoldTable
 from pipeline_assets.errors import ContractBrokenError, DateRefusedError, LandfallError
-from pipeline_assets.holding import Holding, Layer, give_back
-from pipeline_assets.partitions import daily_partitions
-from pipeline_assets.silver import silver_table
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.layers import Layer, lake_out, partitioned
+from pipeline_assets.silver import LakeEvent, silver_table
 from resources.landfall import Landfall
 from resources.s3_parquet import Replacement
 
@@ -44,38 +44,25 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{dataset.name}_gold",
-        outs={
-            table.name: dg.AssetOut(
-                key=keys[table.name],
-                io_manager_key="lake",
-                is_required=False,
-                kinds={"polars", "parquet", "s3"},
-                description=table.description,
-            )
-            for table in dataset.gold
-        },
+        outs={table.name: lake_out(keys[table.name], table.description) for table in dataset.gold},
         ins={
             "silver": dg.AssetIn(
                 key=dg.AssetKey(["silver", dataset.name]), input_manager_key="lake"
             )
         },
-        partitions_def=daily_partitions(dataset),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=dataset.name,
         can_subset=True,
         check_specs=[
             dg.AssetCheckSpec(CONTRACT, asset=key, description=f"gold/{name} keeps its contract.")
             for name, key in keys.items()
         ],
         hooks={give_back},
+        **partitioned(dataset),
     )
     def gold(
         context: dg.AssetExecutionContext,
         silver: Mapping[str, pl.DataFrame],
         landfall: dg.ResourceParam[Landfall],
-    ) -> Iterator[
-        dg.Output[Mapping[str, Replacement]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
-    ]:
+    ) -> Iterator[LakeEvent]:
         holding = Holding.begin(context, landfall, dataset)
         leased = holding.take_up(context.partition_keys)
         rows = {day: silver[day] for day in leased if day in silver}

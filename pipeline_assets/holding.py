@@ -9,13 +9,13 @@ the request. A run that is killed gives nothing back: its heartbeat stands, and 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import dagster as dg
 
 from pipeline_assets.dataset import Dataset, fingerprint
 from pipeline_assets.errors import LandfallError, LeaseHeldError, RefreshFailedError
 from pipeline_assets.jobs import REQUEST_TAG
+from pipeline_assets.layers import Layer, layer_keys
 from resources.landfall import Landfall
 from resources.ledger.dates import Refresh
 from resources.ledger.model import RunRequest
@@ -25,28 +25,6 @@ POLLS_PER_LEASE = 10
 
 _holdings: dict[str, "Holding"] = {}
 """Holdings of the runs of this process, for ``give_back``."""
-
-
-class Layer(IntEnum):
-    """The layers in the order in which a run goes through them, each a step."""
-
-    BRONZE = 1
-    SILVER = 2
-    GOLD = 3
-    SERVING = 4
-
-
-def layer_keys(dataset: Dataset) -> dict[Layer, set[dg.AssetKey]]:
-    """The asset keys of each layer of a dataset."""
-    return {
-        Layer.BRONZE: {dg.AssetKey(["bronze", dataset.name])},
-        Layer.SILVER: {
-            dg.AssetKey(["silver", dataset.name]),
-            dg.AssetKey(["quarantine", dataset.name]),
-        },
-        Layer.GOLD: {dg.AssetKey(["gold", table.name]) for table in dataset.gold},
-        Layer.SERVING: {dg.AssetKey(["serving", view.name]) for view in dataset.serving},
-    }
 
 
 @dataclass

@@ -11,8 +11,8 @@ import polars as pl
 from pipeline_assets.checks import EQUALS_GOLD, Verdict, results
 from pipeline_assets.dataset import Dataset, ServingView
 from pipeline_assets.errors import DateRefusedError, LandfallError
-from pipeline_assets.holding import Holding, Layer, give_back
-from pipeline_assets.partitions import daily_partitions
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.layers import Layer, partitioned
 from resources.dynamodb import ServingTable, ServingTableStore
 from resources.landfall import Landfall
 
@@ -33,28 +33,8 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{dataset.name}_serving",
-        outs={
-            view.name: dg.AssetOut(
-                key=keys[view.name],
-                io_manager_key="serving",
-                is_required=False,
-                kinds={"dynamodb"},
-                description=view.description,
-                metadata=_metadata(view),
-            )
-            for view in dataset.serving
-        },
-        ins={
-            name: dg.AssetIn(
-                key=dg.AssetKey(["gold", name]),
-                input_manager_key="lake",
-                dagster_type=dg.PythonObjectDagsterType(dict, name=f"{name}_by_event_date"),
-            )
-            for name in dict.fromkeys(view.gold for view in dataset.serving)
-        },
-        partitions_def=daily_partitions(dataset),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=dataset.name,
+        outs={view.name: _serving_out(view, keys[view.name]) for view in dataset.serving},
+        ins={name: _gold_in(name) for name in dict.fromkeys(view.gold for view in dataset.serving)},
         check_specs=[
             dg.AssetCheckSpec(
                 EQUALS_GOLD, asset=key, description=f"The items of serving/{name} equal its gold."
@@ -62,6 +42,7 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
             for name, key in keys.items()
         ],
         hooks={give_back},
+        **partitioned(dataset),
     )
     def serving(
         context: dg.AssetExecutionContext,
@@ -88,6 +69,25 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
             context.log.info("Files arrived meanwhile; refreshed again: %s", ", ".join(left))
 
     return serving
+
+
+def _serving_out(view: ServingView, key: dg.AssetKey) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=key,
+        io_manager_key="serving",
+        is_required=False,
+        kinds={"dynamodb"},
+        description=view.description,
+        metadata=_metadata(view),
+    )
+
+
+def _gold_in(name: str) -> dg.AssetIn:
+    """A gold table of the run's dates, as a dictionary by date."""
+    by_date = dg.PythonObjectDagsterType(dict, name=f"{name}_by_event_date")
+    return dg.AssetIn(
+        key=dg.AssetKey(["gold", name]), input_manager_key="lake", dagster_type=by_date
+    )
 
 
 def equality(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeAlias
 
 import dagster as dg
 import polars as pl
@@ -18,8 +19,8 @@ from pipeline_assets.checks import results, silver_checks, silver_verdicts
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import DateRefusedError, FragmentMissingError, LandfallError
 from pipeline_assets.fragments import fragment_schema
-from pipeline_assets.holding import Holding, Layer, give_back
-from pipeline_assets.partitions import daily_partitions
+from pipeline_assets.holding import Holding, give_back
+from pipeline_assets.layers import Layer, lake_out, partitioned
 from pipeline_assets.refine import RefinedDate, refine
 from resources.lake import TableName
 from resources.landfall import Landfall
@@ -27,9 +28,19 @@ from resources.ledger.dates import Refresh
 from resources.ledger.model import DateCounts, Fragment
 from resources.s3_parquet import Replacement
 
+LakeEvent: TypeAlias = (
+    dg.Output[Mapping[str, Replacement]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
+)
+"""What the step of a layer in the lake yields."""
+
 DESCRIPTION = (
     "{what} One partition per event date (the UTC day of the row's own time). Rows of one date may "
     "come from files of several file dates: the ledger knows which, the graph shows the same date."
+)
+VALID = "Valid rows, once each. "
+REJECTED = (
+    "Rows that could not be parsed or break the contract, with their reasons and the original "
+    "record."
 )
 
 
@@ -153,43 +164,23 @@ def refusal(dataset: Dataset, day: str, refined: RefinedDate) -> DateRefusedErro
 def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
     """The assets ``silver/{dataset}`` and ``quarantine/{dataset}``."""
     silver_key = dg.AssetKey(["silver", dataset.name])
+    quarantine_key = dg.AssetKey(["quarantine", dataset.name])
     checks = silver_checks(dataset, silver_key)
 
     @dg.multi_asset(
         name=f"{dataset.name}_silver",
         outs={
-            "silver": dg.AssetOut(
-                key=silver_key,
-                io_manager_key="lake",
-                is_required=False,
-                kinds={"polars", "parquet", "s3"},
-                description=DESCRIPTION.format(
-                    what=f"Valid rows, once each. {dataset.description}"
-                ),
-            ),
-            "quarantine": dg.AssetOut(
-                key=dg.AssetKey(["quarantine", dataset.name]),
-                io_manager_key="lake",
-                is_required=False,
-                kinds={"polars", "parquet", "s3"},
-                description=DESCRIPTION.format(
-                    what="Rows that could not be parsed or break the contract, with their reasons "
-                    "and the original record."
-                ),
-            ),
+            "silver": lake_out(silver_key, DESCRIPTION.format(what=VALID + dataset.description)),
+            "quarantine": lake_out(quarantine_key, DESCRIPTION.format(what=REJECTED)),
         },
         deps=[dg.AssetKey(["bronze", dataset.name])],
-        partitions_def=daily_partitions(dataset),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=dataset.name,
         check_specs=checks,
         hooks={give_back},
+        **partitioned(dataset),
     )
     def silver(
         context: dg.AssetExecutionContext, landfall: dg.ResourceParam[Landfall]
-    ) -> Iterator[
-        dg.Output[Mapping[str, Replacement]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
-    ]:
+    ) -> Iterator[LakeEvent]:
         holding = Holding.begin(context, landfall, dataset)
         holding.claim()
         refreshed, faults = _refresh_all(holding, context.partition_keys)
@@ -198,9 +189,8 @@ def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
             for day, each in refreshed.items()
             for verdict in silver_verdicts(dataset, day, each.refined)
         ]
-        outcome = results(
-            silver_key, [spec.name for spec in checks], verdicts, context.partition_keys
-        )
+        names = [spec.name for spec in checks]
+        outcome = results(silver_key, names, verdicts, context.partition_keys)
         if faults:
             yield from outcome
             holding.refuse(faults)

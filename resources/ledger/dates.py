@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline_assets.errors import LandfallError, LeaseLostError
+from resources.ledger.codec import Item, dump, load
 from resources.ledger.model import (
     DateCounts,
     DateHead,
@@ -25,15 +26,7 @@ from resources.ledger.model import (
     utc_now,
     utc_text,
 )
-from resources.ledger.table import (
-    Change,
-    Condition,
-    ConditionFailedError,
-    Item,
-    LedgerTable,
-    dump,
-    load,
-)
+from resources.ledger.table import Change, Condition, ConditionFailedError, LedgerTable
 from resources.settings import Settings
 
 
@@ -239,10 +232,9 @@ class Dates:
         Whoever opens it next leaves it dirty once more, so that a late write of that run is
         repaired.
         """
-        self.refuse(refresh, dead_run, error, fingerprint=fingerprint)
-        self._table.update(
-            *_head_key(refresh.dataset, refresh.event_date), change=Change(set={"taken_over": True})
-        )
+        with suppress(LeaseLostError):
+            self._change_leased(refresh, dead_run, Change(set={"taken_over": True}))
+            self.refuse(refresh, dead_run, error, fingerprint=fingerprint)
 
     def set_alone(self, refresh: Refresh, run_id: str) -> None:
         """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from pipeline_assets.errors import LandfallError, RunDiedError
+from resources.ledger.codec import load
 from resources.ledger.dates import Dates
 from resources.ledger.items import (
     day_item,
@@ -53,7 +54,7 @@ from resources.ledger.model import (
     utc_now,
     utc_text,
 )
-from resources.ledger.table import Condition, ConditionFailedError, LedgerTable, load
+from resources.ledger.table import Condition, ConditionFailedError, LedgerTable
 from resources.settings import Settings
 
 AS_READ = "#epoch = :epoch AND #attempts = :attempts AND #state = :state"

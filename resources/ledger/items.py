@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from resources.ledger.codec import Item, dump
 from resources.ledger.model import (
     HISTORY_LIMIT,
     NOTE_LIMIT,
@@ -17,7 +18,6 @@ from resources.ledger.model import (
     utc_now,
     utc_text,
 )
-from resources.ledger.table import Item, dump
 
 PENDING_SHARDS = 4
 """Items below one partition key share 1,000 writes a second (DynamoDB developer guide,

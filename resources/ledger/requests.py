@@ -8,6 +8,7 @@ file is in one request at most. A run claims its request, keeps it while it work
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from resources.ledger.codec import Item, dump, load
 from resources.ledger.model import (
     PlannedRun,
     RequestState,
@@ -20,10 +21,7 @@ from resources.ledger.table import (
     Change,
     Condition,
     ConditionFailedError,
-    Item,
     LedgerTable,
-    dump,
-    load,
 )
 
 PLAN = "#plan"

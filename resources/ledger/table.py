@@ -10,21 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter
 
 from pipeline_assets.errors import LedgerBusyError
 from resources.aws import Aws, aws_errors, error_code
+from resources.ledger.codec import Item, Value, decode, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-Value: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
-Item: TypeAlias = dict[str, Value]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -36,9 +32,6 @@ TRANSACT_LIMIT = 100
 """Actions of one TransactWriteItems (DynamoDB API reference, "TransactWriteItems")."""
 UNPROCESSED_TRIES = 10
 RACE_REASONS = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
 
 
 class ConditionFailedError(Exception):
@@ -256,7 +249,7 @@ def _condition_arguments(
         arguments["ExpressionAttributeNames"] = {f"#{name}": name for name in sorted(names)}
     if bound:
         arguments["ExpressionAttributeValues"] = {
-            f":{name}": _serializer.serialize(_storable(value)) for name, value in bound.items()
+            f":{name}": value for name, value in encode(bound).items()
         }
     return arguments
 
@@ -274,25 +267,6 @@ def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-_adapters: dict[object, TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any dataclass of the model
-    if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
-    return _adapters[kind]
-
-
-def load(kind: type[T], item: Item) -> T:
-    """An item as one of the ledger's values; attributes that it does not have are left out."""
-    return cast("T", _adapter(kind).validate_python(item))
-
-
-def dump(value: object) -> Item:
-    """One of the ledger's values as an item's attributes; what is ``None`` is left out."""
-    return cast("Item", _adapter(type(value)).dump_python(value, mode="json", exclude_none=True))
-
-
 def _key(pk: str, sk: str) -> Any:  # noqa: ANN401 - boto3's attribute values
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
@@ -301,33 +275,3 @@ def _pause(attempt: int) -> None:
     """Wait before a repeated batch: exponential backoff with full jitter, 5 s at most."""
     if attempt:
         time.sleep(random.uniform(0, min(5.0, 0.05 * 2**attempt)))  # noqa: S311 - no secret
-
-
-def encode(item: Mapping[str, Value]) -> Any:  # noqa: ANN401 - boto3's attribute values
-    """Item in DynamoDB's attribute values."""
-    return {name: _serializer.serialize(_storable(value)) for name, value in item.items()}
-
-
-def decode(item: Mapping[str, Any]) -> Item:
-    """Item in plain Python: whole numbers are ints, others floats."""
-    return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
-
-
-def _storable(value: Value) -> Any:  # noqa: ANN401 - what boto3's serializer takes
-    if isinstance(value, float):
-        return Decimal(repr(value))
-    if isinstance(value, list):
-        return [_storable(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _storable(each) for name, each in value.items()}
-    return value
-
-
-def _plain(value: Any) -> Value:  # noqa: ANN401 - what boto3's deserializer gives
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    return cast("Value", value)

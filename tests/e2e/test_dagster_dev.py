@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from scenario import DAYS, LANDFALL, LAYERS, command, events, json_lines
 
-START_SECONDS = 120.0
-RUN_SECONDS = 120.0
+START_SECONDS = 180.0
+RUN_SECONDS = 240.0
 BACKFILL_SECONDS = 240.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.5
@@ -40,6 +40,8 @@ PARTITIONS = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) 
 READY = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"""
 
 Answer = dict[str, Any]
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,6 @@ def landed(dev: Dev, tmp_path_factory: pytest.TempPathFactory) -> Dev:
     return dev
 
 
-@pytest.mark.timeout(600)
 def test_landed_files_become_runs_by_themselves_and_show_in_every_layer(landed: Dev) -> None:
     runs = landed.ask(RUNS)["runsOrError"]["results"]
     ingests = [run for run in runs if run["jobName"] == "events_ingest"]
@@ -180,7 +181,6 @@ def test_landed_files_become_runs_by_themselves_and_show_in_every_layer(landed: 
     assert state["files"] == {"LOADED": len(DAYS)}
 
 
-@pytest.mark.timeout(600)
 def test_a_partition_materialized_by_hand_completes(landed: Dev) -> None:
     by_hand = landed.materialize([("silver", "events"), ("quarantine", "events")], DAYS[0])
     status = ""
@@ -194,7 +194,6 @@ def test_a_partition_materialized_by_hand_completes(landed: Dev) -> None:
     assert status == "SUCCESS"
 
 
-@pytest.mark.timeout(600)
 def test_a_backfill_from_silver_to_serving_over_five_dates_completes(landed: Dev) -> None:
     layers = [*LAYERS[1:], ("quarantine", "events"), ("gold", "hourly_activity")]
     params = {

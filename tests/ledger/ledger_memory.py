@@ -7,16 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from resources.ledger.table import (
-    Change,
-    Condition,
-    ConditionFailedError,
-    Item,
-    LedgerTable,
-    Value,
-    decode,
-    encode,
-)
+from resources.ledger.codec import Item, Value, decode, encode
+from resources.ledger.table import Change, Condition, ConditionFailedError, LedgerTable
 
 if TYPE_CHECKING:
     from ledger_crashes import CrashPoint

@@ -82,3 +82,22 @@ def test_refusing_a_date(serial: LedgerParts, deaths: Deaths) -> None:
         (dirty,) = serial.dates.dirty(DATASET)
         assert dirty.held is not None
         assert serial.dates.leased(DATASET, [DAY], OTHER_RUN) == []
+
+
+def test_a_file_that_turns_between_the_two_writes_of_a_close_leaves_the_date_dirty(
+    ledger: LedgerParts,
+) -> None:
+    ledger.land("A")
+    ledger.load(DAY)
+    held = ledger.dates.open(DATASET, DAY, RUN)
+    assert held is not None
+    events = ledger.table._aws.dynamodb.meta.events
+
+    def turn(**_: object) -> None:
+        events.unregister("before-call.dynamodb.DeleteItem", turn)
+        ledger.dates.raise_versions([(DATASET, DAY)])
+
+    events.register("before-call.dynamodb.DeleteItem", turn)
+    ledger.dates.close(held, RUN)
+
+    assert ledger.dirty() == {DAY: 2}

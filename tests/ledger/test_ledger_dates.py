@@ -14,6 +14,7 @@ from ledger_scenario import (
 )
 
 from pipeline_assets.errors import (
+    AwsUnreachableError,
     DateRefusedError,
     LandfallError,
     LeaseLostError,
@@ -200,14 +201,23 @@ def test_a_retryable_refusal_waits_and_is_held_when_its_attempts_are_used_up(
     assert dirty_date(ledger).held is not None
 
 
-def test_a_refusal_that_is_tried_again_waits_twice_as_long_each_time(ledger: LedgerParts) -> None:
+def test_a_refusal_that_is_tried_again_waits_longer_each_time(ledger: LedgerParts) -> None:
     slow = {**ledger.settings.model_dump(), "backoff_seconds": 100.0, "max_attempts": 9}
+    slow["backoff_max_seconds"] = 1000.0
     ledger = LedgerParts(ledger.table, Settings.model_construct(**slow))
     loaded_date(ledger)
     for wait in (100, 200, 400):
         before = utc_now()
         refusal = ledger.dates.refuse(opened(ledger), RUN, faulty(), fingerprint=CONTRACT)
-        assert utc_text(before + _s(wait)) <= refusal.due_at <= utc_text(utc_now() + _s(wait))
+        assert utc_text(before + _s(wait / 2)) <= refusal.due_at <= utc_text(utc_now() + _s(wait))
+
+
+def test_a_fault_of_the_environment_never_holds_a_date(ledger: LedgerParts) -> None:
+    loaded_date(ledger)
+    error = AwsUnreachableError("nowhere", local=True)
+    for _ in range(ledger.settings.max_attempts + 1):
+        refusal = ledger.dates.refuse(opened(ledger), RUN, error, fingerprint=CONTRACT)
+        assert (refusal.attempts, refusal.held) == (0, None)
 
 
 def test_a_permanent_refusal_holds_the_date_at_once(ledger: LedgerParts) -> None:
@@ -268,13 +278,11 @@ def test_the_neighbour_of_a_spoiled_date_is_refreshed_by_itself(ledger: LedgerPa
 def test_a_date_rests_as_long_as_its_last_refresh_took(ledger: LedgerParts) -> None:
     loaded_date(ledger)
     held = opened(ledger)
-    key = (f"date#{DATASET}#{DAY}", "head")
     slow = Refresh(DATASET, DAY, held.version, taken_over=False, started_at=utc_now() - _s(3600))
     ledger.dates.close(slow, RUN)
 
     turn_another_file(ledger)
 
-    assert ledger.table.get(*key) is not None
     due = dirty_date(ledger).due_at
     assert utc_text(utc_now() + _s(3500)) < due < utc_text(utc_now() + _s(3700))
 

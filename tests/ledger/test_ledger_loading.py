@@ -20,7 +20,7 @@ from ledger_scenario import (
     requested,
 )
 
-from pipeline_assets.errors import UnsupportedFormatError
+from pipeline_assets.errors import AwsUnreachableError, UnsupportedFormatError
 from resources.ledger.model import (
     MESSAGE_LIMIT,
     FileState,
@@ -171,6 +171,17 @@ def test_a_file_whose_attempts_are_used_up_is_dead_with_its_error(ledger: Ledger
     assert (dead.key, dead.attempts, dead.error.kind) == (KEY, 3, "CorruptFileError")
     assert KEY in dead.error.message
     assert ledger.pending() == []
+
+
+def test_a_fault_of_the_environment_is_no_attempt_at_the_file(ledger: LedgerParts) -> None:
+    ledger.land("A")
+    for _ in range(ledger.settings.max_attempts + 1):
+        error = AwsUnreachableError("nowhere", local=True)
+        head = ledger.files.fail(ledger.claim_one(), error, RUN)
+        assert head is not None
+        assert (head.state, head.attempts) == (FileState.FAILED, 0)
+
+    assert ledger.load(DAY).attempts == 1
 
 
 def test_a_permanent_fault_is_dead_at_once(ledger: LedgerParts) -> None:

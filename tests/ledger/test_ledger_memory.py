@@ -7,7 +7,8 @@ import pytest
 from ledger_memory import MemoryTable
 
 from resources.aws import Aws
-from resources.ledger.table import Change, Condition, ConditionFailedError, Item, LedgerTable
+from resources.ledger.codec import Item
+from resources.ledger.table import Change, Condition, ConditionFailedError, LedgerTable
 
 NEW = Condition("attribute_not_exists(#pk)")
 AS_READ = Condition(

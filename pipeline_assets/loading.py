@@ -1,0 +1,140 @@
+"""Landed files become fragments: each is read, written and settled in the ledger by itself."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.errors import (
+    ConservationError,
+    LandfallError,
+    ObjectChangedError,
+    ObjectGoneError,
+    UnexpectedFileError,
+)
+from pipeline_assets.fragments import FragmentWriter
+from pipeline_assets.landings import current
+from pipeline_assets.parsing.reader import open_records
+from resources.landfall import Landfall
+from resources.ledger.files import Claim
+from resources.ledger.model import FileHead, LoadedFile
+
+FILES_PER_SETTLEMENT = 64
+"""Files that are settled together: what a crash makes a run do again at most."""
+
+
+@dataclass(frozen=True)
+class FailedFile:
+    """A file that this run could not load, with what the ledger made of it."""
+
+    head: FileHead
+    error: LandfallError
+
+
+@dataclass
+class LoadReport:
+    """What became of the files of a run."""
+
+    loaded: list[FileHead] = field(default_factory=list)
+    failed: list[FailedFile] = field(default_factory=list)
+    passed_over: int = 0
+    """Files that were deleted, overwritten or taken away while they were loaded."""
+
+
+def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> LoadedFile:
+    """Read one landed object and write its fragments.
+
+    Raises:
+        FileError: the object is gone, changed, corrupt, or of no format of the dataset.
+        ConservationError: records counted independently differ from rows written.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-"))
+        path = Path(folder) / "object"
+        landfall.bucket.download(head.key, head.etag, path)
+        reader = stack.enter_context(
+            open_records(path, key=head.key, fields=dataset.fields, formats=dataset.formats)
+        )
+        writer = stack.enter_context(FragmentWriter(dataset, head))
+        for records in reader:
+            writer.add(records)
+        if reader.counted != writer.rows:
+            raise ConservationError(head.key, counted=reader.counted, written=writer.rows)
+        return writer.store(landfall)
+
+
+def load_files(
+    landfall: Landfall,
+    dataset: Dataset,
+    claims: Sequence[Claim],
+    *,
+    run_id: str,
+    report: LoadReport,
+) -> None:
+    """Load claimed files in parallel; each by itself succeeds or fails, as the report says."""
+    settlement = _Settlement(landfall, dataset, run_id, report)
+    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
+        for group in _groups(claims):
+            outcomes = pool.map(lambda claim: _outcome(landfall, dataset, claim), group)
+            settlement.settle(zip(group, outcomes, strict=True))
+
+
+def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    for start in range(0, len(claims), FILES_PER_SETTLEMENT):
+        yield claims[start : start + FILES_PER_SETTLEMENT]
+
+
+def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> LoadedFile | LandfallError:
+    try:
+        return load_file(landfall, dataset, claim.head)
+    except LandfallError as error:
+        return error
+    except Exception as fault:  # noqa: BLE001 - one bad file never fails its batch
+        dg.get_dagster_logger().exception("loading %s failed", claim.head.key)
+        return UnexpectedFileError(claim.head.key, fault)
+
+
+@dataclass(frozen=True)
+class _Settlement:
+    """Writes outcomes into the ledger and the run's report."""
+
+    landfall: Landfall
+    dataset: Dataset
+    run_id: str
+    report: LoadReport
+
+    def settle(self, outcomes: Iterable[tuple[Claim, LoadedFile | LandfallError]]) -> None:
+        loaded = []
+        for claim, outcome in outcomes:
+            if isinstance(outcome, LoadedFile):
+                loaded.append((claim, outcome))
+            else:
+                self._settle_failure(claim, outcome)
+        turned = self.landfall.ledger.files.finish(loaded, self.run_id)
+        self.report.loaded += turned
+        self.report.passed_over += len(loaded) - len(turned)
+
+    def _settle_failure(self, claim: Claim, error: LandfallError) -> None:
+        moved = isinstance(error, ObjectChangedError | ObjectGoneError)
+        if moved and self._moved_on(claim.head):
+            self.report.passed_over += 1
+            return
+        failed = self.landfall.ledger.files.fail(claim, error, self.run_id)
+        if failed is None:
+            self.report.passed_over += 1
+        else:
+            self.report.failed.append(FailedFile(failed, error))
+
+    def _moved_on(self, head: FileHead) -> bool:
+        """Note that a key was deleted or overwritten; false when it holds what was registered."""
+        now = current(self.landfall, self.dataset, head.key)
+        if now is None:
+            self.landfall.ledger.files.gone(head.file_id)
+        elif now.etag != head.etag:
+            self.landfall.ledger.files.overwritten(head, now)
+        return now is None or now.etag != head.etag
