@@ -1,5 +1,6 @@
 """The command line. Each command parses, calls one function, and prints what it says."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 from rich.console import Console
@@ -15,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeline_assets import show
 from pipeline_assets.errors import ConfigurationError, LandfallError
-from resources.landfall import Landfall, landfall
+
+if TYPE_CHECKING:
+    from resources.landfall import Landfall
 
 P = ParamSpec("P")
 out = Console(highlight=False, soft_wrap=True)
@@ -40,12 +43,14 @@ def told() -> Iterator[None]:
 
 
 def with_landfall(
-    command: Callable[Concatenate[Landfall, P], None],
+    command: "Callable[Concatenate[Landfall, P], None]",
 ) -> Callable[P, None]:
     """Give a command the environment's Landfall, and tell its errors."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from resources.landfall import landfall  # noqa: PLC0415 - seconds that --help need not take
+
         with told():
             command(landfall(), *args, **kwargs)
 
@@ -68,7 +73,7 @@ def main() -> None:
 @main.command()
 @json_option
 @with_landfall
-def up(landfall: Landfall, *, as_json: bool) -> None:
+def up(landfall: "Landfall", *, as_json: bool) -> None:
     """Start or reuse the local AWS and make buckets, queues, tables and topic."""
     from pipeline_assets.environment import start  # noqa: PLC0415 - moto is for local use only
 
@@ -78,7 +83,7 @@ def up(landfall: Landfall, *, as_json: bool) -> None:
 
 @main.command()
 @with_landfall
-def down(landfall: Landfall) -> None:
+def down(landfall: "Landfall") -> None:
     """Stop the local AWS; its data stays."""
     from resources.local_aws import control  # noqa: PLC0415 - as in `up`
 
@@ -89,15 +94,16 @@ def down(landfall: Landfall) -> None:
 @main.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_landfall
-def reset(landfall: Landfall, *, yes: bool) -> None:
+def reset(landfall: "Landfall", *, yes: bool) -> None:
     """Stop the local AWS and forget everything in it, and the Dagster instance's history."""
     from resources.local_aws import control  # noqa: PLC0415 - as in `up`
 
     home = landfall.settings.home.resolve()
     if not yes:
         click.confirm(f"Forget the local AWS and the runs in {home}?", abort=True)
-    control.reset(landfall.settings)
-    out.print(f"Forgotten: the local AWS and the Dagster instance in {home}.")
+    forgotten = control.reset(landfall.settings)
+    done = f"Forgotten: the local AWS and the Dagster instance in {home}."
+    out.print(done if forgotten else f"There is nothing to forget: {home} is no folder.")
 
 
 @main.command()
@@ -107,7 +113,7 @@ def reset(landfall: Landfall, *, yes: bool) -> None:
 @json_option
 @with_landfall
 def land(
-    landfall: Landfall, paths: tuple[Path, ...], dataset: str, key: str | None, *, as_json: bool
+    landfall: "Landfall", paths: tuple[Path, ...], dataset: str, key: str | None, *, as_json: bool
 ) -> None:
     """Upload files to the landing bucket; a folder keeps its tree."""
     from pipeline_assets.upload import plan_uploads, upload  # noqa: PLC0415 - starts quicker
@@ -129,8 +135,10 @@ def land(
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to work at most.")
 @json_option
 @with_landfall
-def work(landfall: Landfall, *, until_idle: bool, timeout: float | None, as_json: bool) -> None:
+def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_json: bool) -> None:
     """Run sensors, queue and runs here, without the UI; exit 1 if a person is needed."""
+    if timeout is not None and not math.isfinite(timeout):
+        raise click.BadParameter("give a number of seconds", param_hint="--timeout")
     from pipeline_assets.definitions import build_defs  # noqa: PLC0415 - takes seconds
     from pipeline_assets.report import status as read_status  # noqa: PLC0415
     from pipeline_assets.work import Worker  # noqa: PLC0415
@@ -147,10 +155,12 @@ def work(landfall: Landfall, *, until_idle: bool, timeout: float | None, as_json
 
 
 @main.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the UI.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the UI.")
 @with_landfall
-def dev(landfall: Landfall, *, port: int, host: str) -> None:
+def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     """Start the local AWS and Dagster's UI with this instance, sensors on."""
     from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
     from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
@@ -174,7 +184,7 @@ def dev(landfall: Landfall, *, port: int, host: str) -> None:
 @main.command()
 @json_option
 @with_landfall
-def status(landfall: Landfall, *, as_json: bool) -> None:
+def status(landfall: "Landfall", *, as_json: bool) -> None:
     """Files by state, backlog, oldest age, dirty and held dates, queue and dead-letter depth."""
     from pipeline_assets.report import status as read_status  # noqa: PLC0415 - starts quicker
 
@@ -185,7 +195,7 @@ def status(landfall: Landfall, *, as_json: bool) -> None:
 @click.argument("key")
 @json_option
 @with_landfall
-def explain(landfall: Landfall, key: str, *, as_json: bool) -> None:
+def explain(landfall: "Landfall", key: str, *, as_json: bool) -> None:
     """One file's story: events, epochs, attempts, runs, fragments, rows, error, what to do next."""
     from pipeline_assets.report import explain as read_story  # noqa: PLC0415 - starts quicker
 

@@ -7,6 +7,8 @@ trying again can help is the class's property ``retryable``, and nobody else's d
 from collections.abc import Sequence
 from typing import ClassVar
 
+LONGEST_SHOWN = 200
+
 
 class LandfallError(Exception):
     """Anything that Landfall reports by itself, in one clear sentence."""
@@ -60,8 +62,8 @@ class NotProvisionedError(EnvironmentFaultError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"There is no {what} {name!r}: run `landfall up` for the local AWS; in a real account "
-            "create it and check the LANDFALL_* names."
+            f"There is no {what} {name} in the region that is set: run `landfall up` for the local "
+            "AWS; in a real account check AWS_REGION and the LANDFALL_* names, or create it."
         )
 
 
@@ -72,6 +74,16 @@ class AwsRefusedError(EnvironmentFaultError):
         super().__init__(
             f"AWS does not allow {operation} ({detail}): grant it to the role or user that runs "
             "Landfall."
+        )
+
+
+class NotAwsError(EnvironmentFaultError):
+    """Something answers that does not speak AWS."""
+
+    def __init__(self, operation: str, status: int) -> None:
+        super().__init__(
+            f"What answers {operation} with {status} is not AWS: check AWS_ENDPOINT_URL and "
+            "LANDFALL_LOCAL_PORT."
         )
 
 
@@ -412,4 +424,16 @@ class RefreshDiedError(LandfallError):
         super().__init__(
             f"{dataset} {event_date}: its run {run_id} stopped without a word while refreshing it; "
             "that run's log may say why. Its former tables stay."
+        )
+
+
+class HeaderError(FileError):
+    """The first line of a CSV file is no header."""
+
+    def __init__(self, key: str, header: str, fields: Sequence[str]) -> None:
+        shown = header if len(header) <= LONGEST_SHOWN else header[:LONGEST_SHOWN] + "..."
+        super().__init__(
+            key,
+            f"its first line {shown!r} names none of the fields {', '.join(fields)}: land it again "
+            "with a header line.",
         )

@@ -77,6 +77,7 @@ class Story:
     request: RunRequest | None
     fragments: tuple[Fragment, ...]
     dates: tuple[DateHead, ...]
+    held: dict[str, str]
     what_next: str
 
 
@@ -167,14 +168,28 @@ def explain(landfall: Landfall, name: str) -> Story:
     carried = _carried(landfall.ledger.requests.open(head.dataset).requests)
     state = _state(head, carried)
     dates = landfall.ledger.dates.heads(head.dataset, head.dates)
+    dirty = landfall.ledger.dates.dirty(head.dataset) if head.dates else []
+    held = {e.event_date: e.held.message for e in dirty if e.held and e.event_date in head.dates}
     return Story(
         head=head,
         state=state,
         request=carried.get((head.file_id, head.epoch)),
         fragments=tuple(_fragments(landfall, head)),
         dates=tuple(dates[day] for day in sorted(dates)),
-        what_next=NEXT[state],
+        held=held,
+        what_next=_what_next(head, state, held),
     )
+
+
+def _what_next(head: FileHead, state: FileState, held: Mapping[str, str]) -> str:
+    if state is FileState.DEAD and head.dataset not in {each.name for each in datasets()}:
+        return "Delete the object, and land the file below the prefix of a dataset."
+    if state is FileState.LOADED and held:
+        return (
+            f"It is loaded, but {', '.join(sorted(held))} is held and keeps its former tables; see "
+            "why below the table. If this file is the cause, land a sound one at the same key."
+        )
+    return NEXT[state]
 
 
 def _fragments(landfall: Landfall, head: FileHead) -> list[Fragment]:

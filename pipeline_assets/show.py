@@ -148,8 +148,11 @@ def _fragments(out: Console, story: "Story") -> None:
     table = Table("event date", "rows", "malformed", "tables of the date")
     for each in story.fragments:
         state = "up to date" if clean.get(each.event_date) else "to be refreshed"
+        state = "held" if each.event_date in story.held else state
         table.add_row(each.event_date, str(each.rows), str(each.malformed), state)
     out.print(f"{story.head.records} records, {story.head.malformed} of them malformed:")
     out.print(table)
     for each in story.fragments:
         out.print(f"  {escape(each.fragment_key)}", style="dim")
+    for reason in story.held.values():
+        out.print(f"[yellow]HELD[/] {escape(reason)}")

@@ -37,6 +37,7 @@ DESCRIPTION = (
     "{what} One partition per event date (the UTC day of the row's own time). Rows of one date may "
     "come from files of several file dates: the ledger knows which, the graph shows the same date."
 )
+CULPRITS = 3
 VALID = "Valid rows, once each. "
 REJECTED = (
     "Rows that could not be parsed or break the contract, with their reasons and the original "
@@ -151,11 +152,13 @@ def refusal(dataset: Dataset, day: str, refined: RefinedDate) -> DateRefusedErro
     if refined.quarantine_share > dataset.quarantine_threshold:
         broken = [each.rule.name for each in refined.outcomes if each.failing]
         malformed = sum(text.startswith("malformed") for text in refined.quarantine["reasons"])
+        culprits = refined.quarantine["landing_key"].value_counts(sort=True).head(CULPRITS)
+        named = ", ".join(f"{key} ({rows})" for key, rows in culprits.iter_rows())
         reason = (
             f"{refined.quarantined} of {refined.bronze_rows} rows ({refined.quarantine_share:.1%}) "
             f"belong in quarantine, more than {dataset.quarantine_threshold:.0%} "
-            f"(malformed: {malformed}; rules broken: {', '.join(broken) or 'none'}): mend the file "
-            "and land it again, or mend the contract."
+            f"(malformed: {malformed}; rules broken: {', '.join(broken) or 'none'}), most of them "
+            f"from {named}: mend the file and land it again at the same key, or mend the contract."
         )
         return DateRefusedError(dataset.name, day, reason)
     return None

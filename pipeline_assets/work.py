@@ -134,8 +134,6 @@ class Worker:
         finally:
             abandon(run_id)
         self.report.runs += 1
-        # A run that ended before it claimed its request: the next tick plans anew.
-        self._landfall.ledger.requests.withdraw(request)
         if not result.success:
             self._progress(f"run {self.report.runs} failed: {_cause(result)}")
             self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
@@ -155,10 +153,15 @@ def backlog(landfall: Landfall) -> Backlog:
 
 
 def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
-    """End the work when a signal ended the run, which Dagster reports as a failed step."""
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+    """End the work when a signal ended the run.
+
+    Dagster reports a signal as a failed step, between two steps as a failed or a canceled run.
+    """
+    interrupted = dg.DagsterExecutionInterruptedError.__name__
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None)
+        named = error is not None and interrupted in f"{error.cls_name} {error.message}"
+        if named or event.event_type is dg.DagsterEventType.RUN_CANCELED:
             raise KeyboardInterrupt
 
 

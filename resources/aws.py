@@ -33,6 +33,7 @@ from pipeline_assets.errors import (
     ConfigurationError,
     CredentialsMissingError,
     EnvironmentFaultError,
+    NotAwsError,
     NotProvisionedError,
 )
 from resources.settings import Environment, Settings, load_settings
@@ -73,6 +74,7 @@ BUSY_CODES = frozenset(
     }
 )
 SERVER_FAULT = 500
+NOT_IMPLEMENTED = 501
 CREDENTIAL_ERRORS = (
     CredentialRetrievalError,
     NoCredentialsError,
@@ -125,6 +127,18 @@ class Aws:
             return boto3.Session(region_name=_region())
 
     @contextmanager
+    def _making(self) -> Iterator[None]:
+        """Make one client at a time; what boto3 cannot make of the environment is told in one."""
+        try:
+            with self._lock, aws_errors(self):
+                yield
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigurationError(
+                f"AWS's own settings are not usable ({error}): check AWS_ENDPOINT_URL, AWS_REGION, "
+                "AWS_PROFILE and the AWS configuration files."
+            ) from error
+
+    @contextmanager
     def _profiles(self) -> Iterator[None]:
         try:
             yield
@@ -150,25 +164,25 @@ class Aws:
     @cached_property
     def s3(self) -> "S3Client":
         """S3."""
-        with self._lock, aws_errors(self):
+        with self._making():
             return self._session_for("s3").client("s3", **self._arguments("s3"))
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """SQS."""
-        with self._lock, aws_errors(self):
+        with self._making():
             return self._session_for("sqs").client("sqs", **self._arguments("sqs"))
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """DynamoDB, low level: items are typed attribute values."""
-        with self._lock, aws_errors(self):
+        with self._making():
             return self._session_for("dynamodb").client("dynamodb", **self._arguments("dynamodb"))
 
     @cached_property
     def sns(self) -> "SNSClient":
         """SNS."""
-        with self._lock, aws_errors(self):
+        with self._making():
             return self._session_for("sns").client("sns", **self._arguments("sns"))
 
     def polars_storage_options(self) -> dict[str, str]:
@@ -226,13 +240,13 @@ def aws_errors(aws: Aws) -> Iterator[None]:
         local = endpoint.startswith(aws.settings.local_endpoint)
         raise AwsUnreachableError(endpoint, local=local) from error
     except ClientError as error:
-        known = _translated(error)
+        known = _translated(aws, error)
         if known is None:
             raise
         raise known from error
 
 
-def _translated(error: ClientError) -> EnvironmentFaultError | None:
+def _translated(aws: Aws, error: ClientError) -> EnvironmentFaultError | None:
     code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in CREDENTIAL_CODES:
@@ -240,12 +254,22 @@ def _translated(error: ClientError) -> EnvironmentFaultError | None:
     if code in DENIED_CODES:
         return AwsRefusedError(error.operation_name, code)
     if code in MISSING_CODES:
-        detail = error.response.get("Error", {})
-        name = str(detail.get("BucketName") or detail.get("Message") or "?")
-        return NotProvisionedError(MISSING_CODES[code], name)
+        return NotProvisionedError(MISSING_CODES[code], _missing_name(aws, error))
+    if status == NOT_IMPLEMENTED:
+        return NotAwsError(error.operation_name, status)
     if code in BUSY_CODES or status >= SERVER_FAULT:
         return AwsBusyError(error.operation_name, code or str(status))
     return None
+
+
+def _missing_name(aws: Aws, error: ClientError) -> str:
+    settings = aws.settings
+    names = {
+        "bucket": str(error.response.get("Error", {}).get("BucketName", settings.landing_bucket)),
+        "table": f"{settings.ledger_table}, or one of {settings.serving_prefix}*",
+        "queue": settings.landing_queue,
+    }
+    return names[MISSING_CODES[error_code(error)]]
 
 
 def _endpoint_of(aws: Aws, error: BotoCoreError) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from resources.settings import Settings
+from resources.settings import Settings, make_home
 
 PROJECT = Path(__file__).resolve().parents[1]
 INSTANCE_FILE = "dagster.yaml"
@@ -13,8 +13,8 @@ INSTANCE_FILE = "dagster.yaml"
 
 def instance_home(settings: Settings) -> Path:
     """Directory of the instance (``DAGSTER_HOME``), made ready with the project's settings."""
-    home = settings.home.resolve() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    home = make_home(settings) / "dagster"
+    home.mkdir(exist_ok=True)
     template = PROJECT / INSTANCE_FILE
     if template.is_file():
         shutil.copyfile(template, home / INSTANCE_FILE)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote_plus
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
@@ -205,7 +206,10 @@ class LandingBucket:
     def upload(self, path: Path, key: str) -> None:
         """Put a local file at a key; large files go in parts."""
         with aws_errors(self._aws):
-            self._aws.s3.upload_file(str(path), self.name, key)
+            try:
+                self._aws.s3.upload_file(str(path), self.name, key)
+            except S3UploadFailedError as error:
+                raise error.__context__ or error from None
 
     def download(self, key: str, etag: str, path: Path) -> None:
         """Fetch exactly the registered bytes of a key into a local file.

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipeline_assets.errors import ConfigurationError
 
 ENVIRONMENT_STEP = 4
+BUCKET_NAME = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+"""Amazon S3 User Guide, "General purpose bucket naming rules"."""
 
 
 class Environment(StrEnum):
@@ -27,7 +29,9 @@ class Settings(BaseSettings):
     boto3 and are not repeated here.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LANDFALL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LANDFALL_", frozen=True, extra="ignore", allow_inf_nan=False
+    )
 
     env: Environment = Field(
         Environment.LOCAL, description="`aws` uses the real account that boto3 finds."
@@ -35,14 +39,24 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".landfall"), description="State of the local AWS and of Dagster.")
     local_port: int = Field(4566, ge=1, le=65535, description="Port of the local AWS.")
 
-    landing_bucket: str = Field("landfall-landing", description="Bucket that files land in.")
-    lake_bucket: str = Field("landfall-lake", description="Bucket of the tables.")
-    landing_queue: str = Field("landfall-landing", description="SQS queue of landing events.")
-    landing_dead_letter_queue: str = Field(
-        "landfall-landing-dlq", description="Takes messages that ten receives could not settle."
+    landing_bucket: str = Field(
+        "landfall-landing", pattern=BUCKET_NAME, description="Bucket that files land in."
     )
-    alerts_topic: str = Field("landfall-alerts", description="SNS topic for alerts.")
-    ledger_table: str = Field("landfall-ledger", description="DynamoDB table of the ledger.")
+    lake_bucket: str = Field(
+        "landfall-lake", pattern=BUCKET_NAME, description="Bucket of the tables."
+    )
+    landing_queue: str = Field(
+        "landfall-landing", min_length=1, description="SQS queue of landing events."
+    )
+    landing_dead_letter_queue: str = Field(
+        "landfall-landing-dlq",
+        min_length=1,
+        description="Takes messages that ten receives could not settle.",
+    )
+    alerts_topic: str = Field("landfall-alerts", min_length=1, description="SNS topic for alerts.")
+    ledger_table: str = Field(
+        "landfall-ledger", min_length=3, description="DynamoDB table of the ledger."
+    )
     serving_prefix: str = Field(
         "landfall-", description="What the names of the serving tables begin with."
     )
@@ -82,6 +96,23 @@ class Settings(BaseSettings):
     def local_endpoint(self) -> str:
         """Address of the local AWS."""
         return f"http://127.0.0.1:{self.local_port}"
+
+
+def make_home(settings: Settings) -> Path:
+    """The home's whole path, made if it is missing.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    home = settings.home.resolve()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"LANDFALL_HOME={home} cannot be a folder ({error.strerror}): name one that can be "
+            "written."
+        ) from None
+    return home
 
 
 def load_settings() -> Settings:

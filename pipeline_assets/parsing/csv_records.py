@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from pipeline_assets.errors import HeaderError
 from pipeline_assets.parsing.content import BLOCK_BYTES, BYTE_ORDER_MARK, Content
 from pipeline_assets.parsing.csv_framing import CsvFraming, Span, Survey, survey
 from pipeline_assets.parsing.records import (
@@ -58,11 +59,14 @@ def read_csv(content: Content, layout: Layout) -> Generator[pa.RecordBatch, None
 
     Raises:
         CorruptFileError: the gzip stream is broken or cut; before any batch.
+        HeaderError: the first line names none of the fields; taken for a header, it would be lost.
     """
     facts = survey(content)
     header = _read_header(content)
     if header is None:
         return 0
+    if not any(place is not None for place in match_names(header.names, layout.fields).positions):
+        raise HeaderError(content.key, ",".join(header.names), layout.fields)
     yielded = 0
     if facts.quotes_sound and facts.valid_utf8 and facts.longest <= FAST_RECORD_BYTES:
         try:

@@ -325,9 +325,10 @@ class Files:
         if head.state is FileState.FAILED:
             self._table.batch_write([pending_item(head)])
             return
-        dead = [dead_item(head)] if head.state is FileState.DEAD else []
-        self._table.batch_write(dead)
-        self._table.batch_write(deletes=[pending_key_of(head)])
+        is_dead = head.state is FileState.DEAD
+        self._table.batch_write([dead_item(head)] if is_dead else [])
+        over = [pending_key_of(head)] if is_dead else [pending_key_of(head), dead_key(head)]
+        self._table.batch_write(deletes=over)
 
     def bury(self, landing: Landing, error: LandfallError) -> None:
         """Register an object that no dataset can load, as ``DEAD`` at once."""
@@ -341,13 +342,13 @@ class Files:
             self._table.batch_write([dead_item(stands)])
 
     def gone(self, file_id: str) -> bool:
-        """Note that the object was deleted before it was loaded.
+        """Note that the object was deleted before it was loaded, or after it was given up.
 
         Returns:
             Whether the file's state changed: a loaded file keeps its rows and its state.
         """
         head = self.head(file_id)
-        if head is None or head.state not in UNFINISHED:
+        if head is None or head.state not in {*UNFINISHED, FileState.DEAD}:
             return False
         turned = self._replace(head, replace(head, state=FileState.GONE))
         if turned is not None:

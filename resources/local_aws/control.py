@@ -25,7 +25,7 @@ from resources.local_aws.record import (
     parse_record,
     read_record,
 )
-from resources.settings import Settings
+from resources.settings import Settings, make_home
 
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
@@ -58,8 +58,7 @@ def up(settings: Settings) -> LocalAwsStatus:
         PortInUseError: another program, or another home's local AWS, has the port.
         LocalAwsError: it did not answer in time, or it runs on another port.
     """
-    home = _home(settings)
-    home.mkdir(parents=True, exist_ok=True)
+    home = make_home(settings)
     with _lock(home / START_LOCK_FILE):
         running = _running(settings)
         if running:
@@ -86,18 +85,19 @@ def down(settings: Settings) -> bool:
         return _stop(home)
 
 
-def reset(settings: Settings) -> None:
-    """Stop the local AWS and forget its data and the Dagster instance of this home.
+def reset(settings: Settings) -> bool:
+    """Stop the local AWS and forget its data and the Dagster instance; False if there was no home.
 
     Raises:
         LocalAwsError: it did not end in time; nothing is forgotten.
     """
     home = _home(settings)
     if not home.is_dir():
-        return
+        return False
     with _lock(home / START_LOCK_FILE):
         _stop(home)
         _forget(home)
+    return True
 
 
 def is_up(settings: Settings) -> bool:
@@ -207,8 +207,8 @@ def _start(settings: Settings) -> ServerRecord:
         if record:
             return record
     raise LocalAwsError(
-        f"The local AWS did not answer on port {settings.local_port} within {START_SECONDS:.0f} s: "
-        f"{_tail(log, begin)} (from {log})"
+        f"The local AWS did not start on port {settings.local_port}: {_tail(log, begin)} "
+        f"(from {log})"
     )
 
 

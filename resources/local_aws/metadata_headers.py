@@ -45,7 +45,13 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress is not typed
 
 
 class MetadataChannel(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
-    """A connection that keeps the names of S3 metadata."""
+    """A connection that keeps the names of S3 metadata and waits for no body where none comes."""
 
     parser_class = _Parser
     task_class = _Task
+
+    def send_continue(self) -> None:
+        """Tell the client to go on; waitress then waits for a body, even for one of 0 bytes."""
+        super().send_continue()
+        if self.request.content_length == 0 and not self.request.chunked:
+            self.request.completed = True

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from landed_bytes import Reader
 
+from pipeline_assets.errors import HeaderError
 from pipeline_assets.parsing import csv_records
 from pipeline_assets.parsing.content import Content
 from pipeline_assets.parsing.csv_framing import survey
@@ -60,10 +61,12 @@ def test_a_second_column_for_a_field_is_rescued_and_none_hides_another(read: Rea
     assert found.good == [{"a": "2", "b": "5", "_rescued": '{"A":"1","x":"3","x.4":"4"}'}]
 
 
-def test_a_header_without_any_field_still_loads(read: Reader) -> None:
-    found = read(b"p,q\n1,2\n3,4\n", "f.csv")
-    assert [row["_rescued"] for row in found.rows] == ['{"p":"1","q":"2"}', '{"p":"3","q":"4"}']
-    assert {row["a"] for row in found.rows} == {None}
+@pytest.mark.parametrize("content", [b"p,q\n1,2\n3,4\n", b"just,one,line", b"\xff\xfe\x80" * 9])
+def test_a_first_line_that_names_no_field_is_refused_and_shown(
+    read: Reader, content: bytes
+) -> None:
+    with pytest.raises(HeaderError, match="names none of the fields a, b"):
+        read(content, "f.csv")
 
 
 def test_ragged_rows_are_malformed_in_their_place(read: Reader) -> None:
