@@ -204,6 +204,13 @@ def give_back(context: dg.HookContext) -> None:
     abandon(context.run_id, context.op_exception)
 
 
+def let_go(run_id: str) -> None:
+    """Give back what a run of this process holds when a person stopped it: no attempt counts."""
+    holding = _holdings.get(run_id)
+    if holding is not None:
+        holding.release()
+
+
 def abandon(run_id: str, fault: BaseException | None = None) -> None:
     """Give back what a run of this process still holds; nothing if it gave everything back."""
     holding = _holdings.get(run_id)

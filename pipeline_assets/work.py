@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from pipeline_assets.dataset import fingerprint
-from pipeline_assets.holding import abandon
+from pipeline_assets.holding import abandon, let_go
 from pipeline_assets.jobs import job_name, partition_key, run_tags
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
@@ -120,10 +120,21 @@ class Worker:
         span = first if first == last else f"{first} to {last}"
         files = f", {len(request.run.files)} files" if request.run.files else ""
         self._progress(f"run {self.report.runs + 1}: {request.run.kind} {span}{files}")
-        job = self._definitions.resolve_job_def(job_name(request.run.dataset, request.run.kind))
         run_id = str(uuid.uuid4())
+        result = self._execute(request, run_id)
+        if _was_interrupted(result):
+            let_go(run_id)
+            raise KeyboardInterrupt
+        abandon(run_id)
+        self.report.runs += 1
+        if not result.success:
+            self._progress(f"run {self.report.runs} failed: {_cause(result)}")
+            self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
+
+    def _execute(self, request: RunRequest, run_id: str) -> dg.ExecuteInProcessResult:
+        job = self._definitions.resolve_job_def(job_name(request.run.dataset, request.run.kind))
         try:
-            result = job.execute_in_process(
+            return job.execute_in_process(
                 instance=self._instance,
                 partition_key=partition_key(request),
                 tags={**run_tags(request), "dagster/run_key": request.request_id},
@@ -131,13 +142,9 @@ class Worker:
                 raise_on_error=False,
                 run_id=run_id,
             )
-        finally:
-            abandon(run_id)
-        self.report.runs += 1
-        if not result.success:
-            self._progress(f"run {self.report.runs} failed: {_cause(result)}")
-            self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
-            _stop_if_interrupted(result)
+        except BaseException:  # a signal outside of Dagster's own care
+            let_go(run_id)
+            raise
 
 
 def backlog(landfall: Landfall) -> Backlog:
@@ -152,8 +159,8 @@ def backlog(landfall: Landfall) -> Backlog:
     return Backlog(sum(landfall.queue.depth()), files, requests, dates)
 
 
-def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
-    """End the work when a signal ended the run.
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a signal ended the run.
 
     Dagster reports a signal as a failed step, between two steps as a failed or a canceled run.
     """
@@ -162,7 +169,8 @@ def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
         error = getattr(event.event_specific_data, "error", None)
         named = error is not None and interrupted in f"{error.cls_name} {error.message}"
         if named or event.event_type is dg.DagsterEventType.RUN_CANCELED:
-            raise KeyboardInterrupt
+            return True
+    return False
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:
