@@ -296,3 +296,29 @@ def _put_pending(ledger: LedgerParts, file: RequestedFile) -> None:
             "due_at": f"{DAY}T12:00:00.000Z",
         }
     )
+
+
+def test_a_fault_of_the_environment_puts_a_file_off_and_counts_as_no_attempt(
+    ledger: LedgerParts,
+) -> None:
+    ledger.land()
+    fault = AwsUnreachableError("http://127.0.0.1:1", local=True)
+
+    for _ in range(ledger.settings.max_attempts + 1):
+        ledger.files.fail(ledger.claim_one(), fault, RUN)
+        assert (ledger.head().state, ledger.head().attempts) == (FileState.FAILED, 0)
+
+    assert ledger.pending()[0].due_at > ledger.head().history[-1].at
+
+
+def test_a_dead_file_whose_object_is_deleted_is_gone_and_no_longer_dead(
+    ledger: LedgerParts,
+) -> None:
+    ledger.land()
+    ledger.fail_all()
+    assert [each.key for each in ledger.files.dead(DATASET)] == [KEY]
+
+    assert ledger.files.gone(id_of())
+
+    assert ledger.head().state is FileState.GONE
+    assert ledger.files.dead(DATASET) == []

@@ -1,6 +1,7 @@
 """The local AWS as a process: what it keeps, whose it is, what it refuses."""
 
 import http.server
+import io
 import json
 import os
 import signal
@@ -527,3 +528,10 @@ def test_another_emulator_is_provisioned_as_well(
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
+
+
+def test_an_upload_of_no_bytes_that_expects_to_be_told_to_go_on_is_answered(aws: Aws) -> None:
+    # boto3 sends `Expect: 100-continue` with every put of a file, of whatever length.
+    aws.s3.put_object(Bucket=aws.settings.landing_bucket, Key="events/empty", Body=io.BytesIO())
+    head = aws.s3.head_object(Bucket=aws.settings.landing_bucket, Key="events/empty")
+    assert head["ContentLength"] == 0
