@@ -226,16 +226,6 @@ class Lake:
                 return None
             raise
 
-    def dates(self, table: TableName) -> list[str]:
-        """Event dates that the table has objects for, ascending."""
-        prefix = f"{table}/event_date="
-        pages = self.aws.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=prefix, Delimiter="/"
-        )
-        with aws_errors(self.aws):
-            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
-        return sorted(name.removeprefix(prefix).rstrip("/") for name in found)
-
     def put_fragment(self, key: str, fragment: EncodedTable) -> StoredPartition:
         """Write an immutable bronze fragment; written twice, it is the same bytes.
 

@@ -6,8 +6,8 @@ when the number it sees has not changed for a whole lease of its own clock.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -98,15 +98,6 @@ class Runs:
         stop = self._beating.pop(run_id, None)
         if stop is not None:
             stop.set()
-
-    @contextmanager
-    def beating(self, run_id: str) -> Iterator[None]:
-        """Keep the run's heartbeat going while the body works."""
-        self.start_beating(run_id)
-        try:
-            yield
-        finally:
-            self.stop_beating(run_id)
 
     def _keep(self, run_id: str, stop: threading.Event) -> None:
         while not stop.wait(self._settings.lease_seconds / BEATS_PER_LEASE):

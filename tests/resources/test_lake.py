@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -239,20 +238,6 @@ def test_a_large_partition_is_written_without_leaving_a_file_open(lake: Lake) ->
     assert not lake.replace(EVENTS, DATE, noise, version=1, expected=UNREAD).written
     gc.collect()
     assert lake.read(EVENTS, DATE).to_pylist() == noise.to_pylist()
-
-
-def test_dates_are_listed_over_many_pages_and_for_one_table_only(lake: Lake) -> None:
-    dates = [f"2025-01-{day:02}" for day in range(1, 8)]
-    for date in reversed(dates):
-        lake.replace(EVENTS, date, ROWS, version=1, expected=None)
-    lake.replace(TableName("silver", "events_v2"), "2030-01-01", ROWS, version=1, expected=None)
-
-    def small_pages(params: dict[str, Any], **_: object) -> None:
-        params["MaxKeys"] = 2
-
-    lake.aws.s3.meta.events.register("provide-client-params.s3.ListObjectsV2", small_pages)
-    assert lake.dates(EVENTS) == dates
-    assert lake.dates(TableName("gold", "events")) == []
 
 
 def test_a_fragment_written_twice_is_the_same_bytes(lake: Lake) -> None:
