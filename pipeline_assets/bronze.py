@@ -54,7 +54,7 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
         hooks={give_back},
         partitions_def=daily_partitions(dataset),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=dataset.name,
+        group_name="bronze",
         description=(
             "Every record of every landed file, as received, malformed ones too. One partition per "
             "file date; materialized by hand it loads the landed files of that date again."

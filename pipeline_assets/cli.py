@@ -2,6 +2,7 @@
 
 import math
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 out = Console(highlight=False, soft_wrap=True)
+ON_LOCAL_DATA = frozenset({"land", "work", "status", "explain"})
+SHOWN_KEYS = 10
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -52,7 +55,12 @@ def with_landfall(
         from resources.landfall import landfall  # noqa: PLC0415 - seconds that --help need not take
 
         with told():
-            command(landfall(), *args, **kwargs)
+            environment = landfall()
+            if environment.aws.is_local and command.__name__ in ON_LOCAL_DATA:
+                from resources.local_aws import control  # noqa: PLC0415 - as in `up`
+
+                control.require_own(environment.settings)
+            command(environment, *args, **kwargs)
 
     return run
 
@@ -99,6 +107,8 @@ def reset(landfall: "Landfall", *, yes: bool) -> None:
     from resources.local_aws import control  # noqa: PLC0415 - as in `up`
 
     home = landfall.settings.home.resolve()
+    if landfall.settings.env == "aws":
+        raise ConfigurationError("LANDFALL_ENV=aws is set: unset it to reset the local AWS.")
     if not yes:
         click.confirm(f"Forget the local AWS and the runs in {home}?", abort=True)
     forgotten = control.reset(landfall.settings)
@@ -128,6 +138,10 @@ def land(
     }
     headline = f"{len(landed)} files landed in s3://{landfall.bucket.name}/{dataset}/"
     show.facts(out, facts, as_json=as_json, headline=headline)
+    for each in () if as_json else landed[:SHOWN_KEYS]:
+        out.print(f"  {each.key}", markup=False)
+    if not as_json and len(landed) > SHOWN_KEYS:
+        out.print(f"  and {len(landed) - SHOWN_KEYS} more")
 
 
 @main.command()
@@ -164,19 +178,25 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     """Start the local AWS and Dagster's UI with this instance, sensors on."""
     from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
     from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
+    from resources.local_aws import control  # noqa: PLC0415
 
-    started = start(landfall)
-    out.print(started.headline)
-    out.print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)")
     workspace = PROJECT / "workspace.yaml"
     if not workspace.is_file():
         raise ConfigurationError(f"There is no {workspace}: run `landfall dev` from a checkout.")
+    _refuse_taken(host, port)
+    started = start(landfall)
+    if not control.hold_ui(landfall.settings):
+        raise ConfigurationError(f"A UI of {started.home} runs already: end that `landfall dev`.")
+    out.print(started.headline)
+    out.print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)")
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace)]
     command += ["--port", str(port), "--host", host]
     environment = os.environ | {
         "DAGSTER_HOME": str(instance_home(landfall.settings)),
         "LANDFALL_HOME": str(landfall.settings.home.resolve()),
+        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
     }
+    os.chdir(instance_home(landfall.settings))  # elsewhere Dagster warns of other dagster.yaml
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, in our place
 
@@ -200,6 +220,17 @@ def explain(landfall: "Landfall", key: str, *, as_json: bool) -> None:
     from pipeline_assets.report import explain as read_story  # noqa: PLC0415 - starts quicker
 
     show.story(out, read_story(landfall, key), as_json=as_json)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"The UI cannot listen on {host}:{port} ({error.strerror}): choose another --port."
+            ) from None
 
 
 @contextmanager

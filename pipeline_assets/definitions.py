@@ -22,7 +22,7 @@ def landing_spec(dataset: Dataset) -> dg.AssetSpec:
     """The landing bucket's prefix as an asset that others fill, at the head of the graph."""
     return dg.AssetSpec(
         dg.AssetKey(["landing", dataset.name]),
-        group_name=dataset.name,
+        group_name="landing",
         kinds={"s3"},
         description=(
             f"Files that partners and services drop below {dataset.name}/ of the landing bucket. "

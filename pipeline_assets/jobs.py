@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import dagster as dg
 
 from pipeline_assets.dataset import Dataset
+from pipeline_assets.layers import Layer, layer_keys
 from resources.ledger.model import RequestKind, RunRequest
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ def job_name(dataset: str, kind: RequestKind) -> str:
 
 def jobs(dataset: Dataset) -> list[AssetJob]:
     """The dataset's ingest job (every layer) and refresh job (silver to serving)."""
-    layers = dg.AssetSelection.groups(dataset.name) - dg.AssetSelection.assets(
-        dg.AssetKey(["landing", dataset.name])
-    )
-    bronze = dg.AssetSelection.assets(dg.AssetKey(["bronze", dataset.name]))
+    keys = layer_keys(dataset)
+    bronze = dg.AssetSelection.assets(*keys[Layer.BRONZE])
+    layers = dg.AssetSelection.assets(*(key for layer in Layer for key in keys[layer]))
     return [
         dg.define_asset_job(
             job_name(dataset.name, RequestKind.INGEST),

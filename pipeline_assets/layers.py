@@ -32,11 +32,10 @@ def layer_keys(dataset: Dataset) -> dict[Layer, set[dg.AssetKey]]:
 
 
 def partitioned(dataset: Dataset) -> dict[str, Any]:
-    """Arguments of every asset of a dataset: daily partitions, a range of them in a single run."""
+    """Arguments of every step of a dataset: daily partitions, a range of them in a single run."""
     return {
         "partitions_def": daily_partitions(dataset),
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "group_name": dataset.name,
     }
 
 
@@ -44,6 +43,7 @@ def lake_out(key: dg.AssetKey, description: str) -> dg.AssetOut:
     """A table of the lake; a run in which no date has rows for it leaves it out."""
     return dg.AssetOut(
         key=key,
+        group_name=key.path[0],
         io_manager_key="lake",
         is_required=False,
         kinds={"polars", "parquet", "s3"},

@@ -29,11 +29,13 @@ NEXT = {
     FileState.LANDED: "Waits for a run: `landfall work --until-idle`, or the landing sensor.",
     FileState.QUEUED: "A run was requested and has not begun.",
     FileState.LOADING: "A run is loading it.",
-    FileState.LOADED: "Nothing to do: its rows count in the dates below.",
+    FileState.LOADED: (
+        "Nothing to do: its rows count in the dates above, or will when they are refreshed."
+    ),
     FileState.FAILED: "Is tried again by itself once it is due.",
     FileState.DEAD: (
-        "Nothing tries it again by itself. Mend the file and land it at the same key, or "
-        "materialize its bronze partition by hand to load the same bytes again."
+        "Nothing tries it again by itself. Mend the file and land it at the same key, delete the "
+        "object, or materialize its bronze partition by hand to load the same bytes again."
     ),
     FileState.GONE: "It was deleted before it was loaded; land it again if it is needed.",
 }
@@ -186,8 +188,8 @@ def _what_next(head: FileHead, state: FileState, held: Mapping[str, str]) -> str
         return "Delete the object, and land the file below the prefix of a dataset."
     if state is FileState.LOADED and held:
         return (
-            f"It is loaded, but {', '.join(sorted(held))} is held and keeps its former tables; see "
-            "why below the table. If this file is the cause, land a sound one at the same key."
+            f"It is loaded, but held, with the former tables: {', '.join(sorted(held))}. If this "
+            "file is the cause, land a sound one at the same key."
         )
     return NEXT[state]
 

@@ -74,6 +74,7 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
 def _serving_out(view: ServingView, key: dg.AssetKey) -> dg.AssetOut:
     return dg.AssetOut(
         key=key,
+        group_name=key.path[0],
         io_manager_key="serving",
         is_required=False,
         kinds={"dynamodb"},

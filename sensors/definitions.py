@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from pipeline_assets.dataset import fingerprint_on_disk
+from pipeline_assets.errors import AwsUnreachableError
 from pipeline_assets.jobs import REQUEST_TAG, AssetJob, dagster_request
 from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
@@ -42,7 +43,13 @@ def landing_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         observer = Observer()
         observer.load(json.loads(context.cursor or "{}"))
-        waiting = landing.tick(landfall, observer, lambda each: is_queued(context.instance, each))
+        try:
+            waiting = landing.tick(
+                landfall, observer, lambda each: is_queued(context.instance, each)
+            )
+        except AwsUnreachableError as error:
+            yield dg.SkipReason(str(error))
+            return
         context.update_cursor(json.dumps(observer.dump()))
         yield from map(dagster_request, waiting)
         if not waiting:
@@ -62,7 +69,11 @@ def refresh_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
         description="Refreshes dirty event dates, contiguous ones together.",
     )
     def sensor(landfall: dg.ResourceParam[Landfall]) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        waiting = refresh.tick(landfall, fingerprint_on_disk)
+        try:
+            waiting = refresh.tick(landfall, fingerprint_on_disk)
+        except AwsUnreachableError as error:
+            yield dg.SkipReason(str(error))
+            return
         yield from map(dagster_request, waiting)
         if not waiting:
             yield dg.SkipReason("No date is due.")
