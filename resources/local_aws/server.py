@@ -55,15 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     # Every request that waits for the lock would log a line about the depth of the queue.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    try:
-        with ExitStack() as held:
+    # The home is let go last: whoever waits for that finds the error in the log.
+    with ExitStack() as held:
+        try:
             _hold_home(options.home, held)
             if options.detach:
                 _detach()
             _serve(options.home, options.port, options.snapshot_seconds)
-    except LandfallError as error:
-        log.error("%s", error)  # noqa: TRY400  # the sentence says it all
-        return 1
+        except LandfallError as error:
+            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
+            return 1
     return 0
 
 
