@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo dev test test-real check format lock clean
+.PHONY: help venv demo dev test test-real faults check format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,6 +38,11 @@ test: $(INSTALLED) ## Every test but those on real input data
 
 test-real: $(INSTALLED) ## Tests on the real input data in ../shared/data
 	$(BIN)/python -m pytest -m real
+
+# FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.
+faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (about 45 minutes)
+	$(BIN)/python tests/faults $(if $(FAULTS),--kind $(FAULTS)) $(if $(TRIALS),--trials $(TRIALS)) \
+	  $(if $(LANES),--lanes $(LANES))
 
 check: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff format --check .

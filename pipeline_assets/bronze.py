@@ -25,6 +25,7 @@ from pipeline_assets.partitions import daily_partitions
 from resources.landfall import Landfall
 from resources.ledger.model import (
     FileHead,
+    FileState,
     PlannedRun,
     RequestedFile,
     RequestKind,
@@ -39,7 +40,7 @@ class BronzeConfig(dg.Config):
     """What a run by hand may choose."""
 
     keys: list[str] = Field(default_factory=list)
-    """Landed keys to load again; none means every file of the partition."""
+    """Landed keys to load again; none means every file of the partition but forgotten ones."""
 
 
 def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
@@ -116,7 +117,9 @@ def _load_request(holding: Holding, request: RunRequest, report: LoadReport) -> 
 def _files_of(holding: Holding, days: Sequence[str], keys: frozenset[str]) -> list[FileHead]:
     files, dataset = holding.landfall.ledger.files, holding.dataset.name
     heads = [head for day in days for head in files.of_date(dataset, day)]
-    return [head for head in heads if not keys or head.key in keys]
+    if keys:
+        return [head for head in heads if head.key in keys]
+    return [head for head in heads if head.state is not FileState.FORGOTTEN]
 
 
 def request_again(holding: Holding, days: Sequence[str], heads: Sequence[FileHead]) -> RunRequest:

@@ -4,68 +4,26 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeline_assets import show
-from pipeline_assets.errors import ConfigurationError, LandfallError
+from pipeline_assets.commands.dead_letters import dead_letters
+from pipeline_assets.commands.explain import explain
+from pipeline_assets.commands.forget import forget
+from pipeline_assets.commands.reconcile import reconcile
+from pipeline_assets.commands.replay import replay
+from pipeline_assets.commands.terminal import err, json_option, out, progress, with_landfall
+from pipeline_assets.commands.watch import watch
+from pipeline_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from resources.landfall import Landfall
 
-P = ParamSpec("P")
-out = Console(highlight=False, soft_wrap=True)
-ON_LOCAL_DATA = frozenset({"land", "work", "status", "explain"})
 SHOWN_KEYS = 10
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class Sentence(click.ClickException):
-    """An error of ours on the terminal: one sentence, no traceback."""
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
-        """Print it."""
-        err.print(f"[bold red]error:[/] {show.escape(self.message)}")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Tell our errors in a sentence; a bug keeps its traceback."""
-    try:
-        yield
-    except LandfallError as error:
-        raise Sentence(str(error)) from error
-
-
-def with_landfall(
-    command: "Callable[Concatenate[Landfall, P], None]",
-) -> Callable[P, None]:
-    """Give a command the environment's Landfall, and tell its errors."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        from resources.landfall import landfall  # noqa: PLC0415 - seconds that --help need not take
-
-        with told():
-            environment = landfall()
-            if environment.aws.is_local and command.__name__ in ON_LOCAL_DATA:
-                from resources.local_aws import control  # noqa: PLC0415 - as in `up`
-
-                control.require_own(environment.settings)
-            command(environment, *args, **kwargs)
-
-    return run
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -211,17 +169,6 @@ def status(landfall: "Landfall", *, as_json: bool) -> None:
     show.status(out, read_status(landfall), as_json=as_json)
 
 
-@main.command()
-@click.argument("key")
-@json_option
-@with_landfall
-def explain(landfall: "Landfall", key: str, *, as_json: bool) -> None:
-    """One file's story: events, epochs, attempts, runs, fragments, rows, error, what to do next."""
-    from pipeline_assets.report import explain as read_story  # noqa: PLC0415 - starts quicker
-
-    show.story(out, read_story(landfall, key), as_json=as_json)
-
-
 def _refuse_taken(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -233,13 +180,8 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from None
 
 
-@contextmanager
-def progress(what: str, *, total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error; yields what moves it on by one."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+for command in (explain, forget, replay, dead_letters, watch, reconcile):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,20 @@ from pipeline_assets.bronze import bronze_asset
 from pipeline_assets.dataset import Dataset, fingerprint
 from pipeline_assets.gold import gold_assets
 from pipeline_assets.jobs import jobs
+from pipeline_assets.landing_asset import landing_check, landing_spec
+from pipeline_assets.operator_jobs import operator_jobs
 from pipeline_assets.registry import datasets
 from pipeline_assets.serving import serving_assets
 from pipeline_assets.silver import silver_assets
 from resources.dynamodb import DynamoDBIOManager
 from resources.landfall import landfall
 from resources.s3_parquet import S3ParquetIOManager
-from sensors.definitions import landing_sensor, refresh_sensor
-
-
-def landing_spec(dataset: Dataset) -> dg.AssetSpec:
-    """The landing bucket's prefix as an asset that others fill, at the head of the graph."""
-    return dg.AssetSpec(
-        dg.AssetKey(["landing", dataset.name]),
-        group_name="landing",
-        kinds={"s3"},
-        description=(
-            f"Files that partners and services drop below {dataset.name}/ of the landing bucket. "
-            "A notification per file reaches the landing sensor, which starts its run."
-        ),
-    )
+from sensors.definitions import (
+    landing_sensor,
+    outcome_sensors,
+    reconcile_sensor,
+    refresh_sensor,
+)
 
 
 def dataset_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -55,8 +49,14 @@ def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
     every_job = [job for dataset in datasets() for job in jobs(dataset)]
     return dg.Definitions(
         assets=[asset for dataset in datasets() for asset in dataset_assets(dataset)],
-        jobs=every_job,
-        sensors=[landing_sensor(every_job), refresh_sensor(every_job)],
+        jobs=[*every_job, *operator_jobs()],
+        asset_checks=[landing_check(dataset) for dataset in datasets()],
+        sensors=[
+            landing_sensor(every_job),
+            refresh_sensor(every_job),
+            reconcile_sensor(),
+            *outcome_sensors(),
+        ],
         executor=dg.in_process_executor,
         resources={
             "landfall": landfall(),

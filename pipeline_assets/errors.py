@@ -437,3 +437,54 @@ class HeaderError(FileError):
             f"its first line {shown!r} names none of the fields {', '.join(fields)}: land it again "
             "with a header line.",
         )
+
+
+class FragmentsLeftError(EnvironmentFaultError):
+    """S3 did not delete fragments that were to be deleted."""
+
+    def __init__(self, key: str, detail: str) -> None:
+        super().__init__(
+            f"S3 did not delete {key} ({detail}): allow s3:DeleteObject on the lake bucket, then "
+            "repeat the command."
+        )
+
+
+class WrongSelectionError(LandfallError):
+    """It is not clear which files are meant."""
+
+
+class NothingSelectedError(LandfallError):
+    """No file is as asked for."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(
+            f"The ledger knows no {wanted}: `landfall status` shows what there is. A file that "
+            "landed a moment ago is known after the next tick."
+        )
+
+
+class UnknownRowError(LandfallError):
+    """A file has no such row, or none at all now."""
+
+    def __init__(self, key: str, row: int, reason: str) -> None:
+        super().__init__(f"{key} has no row {row}: {reason}")
+
+
+class RunCanceledError(EnvironmentFaultError):
+    """A person, or the end of the process around it, stopped a run: nobody's fault."""
+
+    def __init__(self, what: str, run_id: str) -> None:
+        super().__init__(
+            f"{what}: its run {run_id} was stopped from outside. No attempt is counted; it is "
+            "taken up again by itself."
+        )
+
+
+class RunNotStartedError(EnvironmentFaultError):
+    """A run failed before it took up what it was requested for."""
+
+    def __init__(self, what: str, run_id: str) -> None:
+        super().__init__(
+            f"{what}: its run {run_id} failed before it began; that run's events say why. No "
+            "attempt is counted; another run is requested by itself."
+        )

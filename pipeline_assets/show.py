@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pipeline_assets.report import Status, Story
+    from pipeline_assets.report import Status
     from pipeline_assets.work import WorkReport
 
 SHOWN_DATES = 12
 
-__all__ = ["escape", "facts", "spinner", "status", "story", "work"]
+__all__ = ["escape", "facts", "spinner", "status", "work"]
 
 
 def facts(out: Console, values: Mapping[str, object], *, as_json: bool, headline: str) -> None:
@@ -112,47 +112,6 @@ def work(out: Console, report: "WorkReport", status: "Status", *, as_json: bool)
         out.print(f"[yellow]failed run[/] {run}")
     if report.timed_out:
         out.print(f"[red]out of time[/]; still waiting: {report.backlog}")
+    if report.unsent:
+        out.print(f"[red]dead files not reported[/]: {escape(report.unsent)}")
     _troubles(out, status)
-
-
-def story(out: Console, story: "Story", *, as_json: bool) -> None:
-    """One file's story."""
-    if as_json:
-        _json(out, asdict(story))
-        return
-    head = story.head
-    out.print(f"[bold]s3://{head.bucket}/{escape(head.key)}[/]")
-    out.print(
-        f"file {head.file_id}, dataset {head.dataset}, file date {head.file_date}, "
-        f"{head.size:,} bytes, ETag {head.etag}"
-    )
-    out.print(f"[bold]{story.state}[/] in epoch {head.epoch} after {head.attempts} attempts")
-    for step in head.history:
-        run = f", run {step.run_id}" if step.run_id else ""
-        note = f": {escape(step.note)}" if step.note else ""
-        out.print(
-            f"  {step.at}  {step.state} (epoch {step.epoch}, attempt {step.attempt}{run}){note}"
-        )
-    if story.request:
-        out.print(f"It travels in run request {story.request.request_id}.")
-    _fragments(out, story)
-    if head.error:
-        out.print(f"[red]{head.error.kind}[/]: {escape(head.error.message)}")
-    out.print(f"[bold]Next:[/] {story.what_next}")
-
-
-def _fragments(out: Console, story: "Story") -> None:
-    if not story.fragments:
-        return
-    clean = {date.event_date: not date.dirty for date in story.dates}
-    table = Table("event date", "rows", "malformed", "tables of the date")
-    for each in story.fragments:
-        state = "up to date" if clean.get(each.event_date) else "to be refreshed"
-        state = "held" if each.event_date in story.held else state
-        table.add_row(each.event_date, str(each.rows), str(each.malformed), state)
-    out.print(f"{story.head.records} records, {story.head.malformed} of them malformed:")
-    out.print(table)
-    for each in story.fragments:
-        out.print(f"  {escape(each.fragment_key)}", style="dim")
-    for reason in story.held.values():
-        out.print(f"[yellow]HELD[/] {escape(reason)}")

@@ -7,18 +7,21 @@ the other, so what `landfall work` did is all there in the UI.
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from pipeline_assets.dataset import fingerprint
 from pipeline_assets.holding import abandon, let_go
 from pipeline_assets.jobs import job_name, partition_key, run_tags
+from pipeline_assets.landing_asset import tell
+from pipeline_assets.operations.dead_letters import send_letters
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
 from sensors import landing, refresh
+from sensors.reconcile import Walker
 
 REST_SECONDS = 0.2
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -26,22 +29,27 @@ QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Backlog:
-    """What is not finished: messages, files, requests and dates that wait for something."""
+    """What is not finished: messages, files, requests and dates that wait for something.
+
+    ``letters`` counts dead files that nobody was told of yet. They are sent at every tick, and
+    what AWS refuses to take must not keep anyone waiting, so they alone are no work.
+    """
 
     messages: int
     files: int
     requests: int
     dates: int
+    letters: int = 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether nothing waits for a tick or a run."""
         return not (self.messages or self.files or self.requests or self.dates)
 
     def __str__(self) -> str:
         return (
             f"{self.messages} messages, {self.files} files, {self.requests} run requests, "
-            f"{self.dates} dates"
+            f"{self.dates} dates, {self.letters} letters"
         )
 
 
@@ -53,6 +61,8 @@ class WorkReport:
     failed_runs: list[str] = field(default_factory=list)
     timed_out: bool = False
     backlog: Backlog | None = None
+    unsent: str | None = None
+    """Why dead files could not be reported."""
 
 
 Progress = Callable[[str], None]
@@ -74,14 +84,15 @@ class Worker:
         self._progress = progress
         self._observer = Observer(clock=time.monotonic)
         self._begun: set[str] = set()
+        self._walker = Walker(landfall, lambda: tell(landfall, instance))
         self.report = WorkReport()
 
     def work(self, *, until_idle: bool, timeout: float | None = None) -> WorkReport:
         """Tick and run until nothing is left, time is up, or (without ``until_idle``) for ever.
 
         Args:
-            until_idle: stop once nothing is pending or dirty; held dates and dead files wait for
-                a person and count as neither.
+            until_idle: stop once nothing is pending or dirty and no walk through the landing
+                bucket is due; held dates and dead files wait for a person and count as neither.
             timeout: seconds after which no further run is started; ``None`` for no limit.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -92,16 +103,27 @@ class Worker:
                     break
                 self._run(request)
             left = backlog(self._landfall)
-            if until_idle and left.is_empty:
+            if until_idle and left.is_empty and self._walker.is_done():
+                left = self._send_letters(left)
                 break
             if _is_past(deadline):
                 self.report.timed_out = True
                 break
             self._progress(f"{self.report.runs} runs done; waiting: {left}")
-            if not asked:
+            if not self._walker.walk(busy=bool(asked)) and not asked:
                 time.sleep(REST_SECONDS)
         self.report.backlog = left
         return self.report
+
+    def _send_letters(self, left: Backlog) -> Backlog:
+        """Report what the last runs buried; give up at the first refusal, which the log tells."""
+        while left.letters:
+            sending = send_letters(self._landfall)
+            left = replace(left, letters=sending.left)
+            if sending.refusal is not None:
+                self.report.unsent = sending.refusal
+                break
+        return left
 
     def _tick(self) -> list[RunRequest]:
         waiting = self._new(landing.tick(self._landfall, self._observer))
@@ -156,7 +178,8 @@ def backlog(landfall: Landfall) -> Backlog:
         requests += len(landfall.ledger.requests.open(dataset.name).requests)
         dirty = landfall.ledger.dates.dirty(dataset.name)
         dates += sum(not (each.held and each.fingerprint == contract) for each in dirty)
-    return Backlog(sum(landfall.queue.depth()), files, requests, dates)
+    letters = len(landfall.ledger.files.unreported())
+    return Backlog(sum(landfall.queue.depth()), files, requests, dates, letters)
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:

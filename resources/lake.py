@@ -10,7 +10,7 @@ What a partition means (layers, contracts, manifests) is known elsewhere.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from pipeline_assets.errors import (
     ForeignObjectError,
     FragmentMissingError,
+    FragmentsLeftError,
     PartitionMissingError,
     PartitionTooLargeError,
     StaleWriteError,
@@ -39,6 +40,9 @@ from resources.parquet import (
 
 MAX_PUT_BYTES = 5 * 1024**3
 """Largest object of one PutObject. Source: "Uploading objects", Amazon S3 User Guide."""
+
+MAX_DELETED_KEYS = 1000
+"""Keys of one DeleteObjects. Source: "DeleteObjects", Amazon S3 API Reference."""
 
 CONFLICT_ATTEMPTS = 6
 CONFLICT_BACKOFF_SECONDS = 0.1
@@ -244,6 +248,34 @@ class Lake:
         if stored is None:
             raise FragmentMissingError(key)
         return stored
+
+    def fragments_of(self, bronze: TableName, file_id: str) -> list[str]:
+        """Keys of every fragment of a file, of any date and epoch, whether it counts or not.
+
+        Lists the whole table, 1,000 keys a call: for what a person asks for.
+        """
+        with aws_errors(self.aws):
+            pages = self.aws.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=f"{bronze}/"
+            )
+            keys = [stored["Key"] for page in pages for stored in page.get("Contents", ())]
+        return [key for key in keys if key.rsplit("/", 1)[-1].startswith(f"{file_id}-")]
+
+    def delete_fragments(self, keys: Sequence[str]) -> None:
+        """Delete bronze fragments; a versioned bucket keeps their former versions.
+
+        Raises:
+            FragmentsLeftError: S3 did not delete some of them.
+        """
+        for start in range(0, len(keys), MAX_DELETED_KEYS):
+            named = [{"Key": key} for key in keys[start : start + MAX_DELETED_KEYS]]
+            with aws_errors(self.aws):
+                answer = self.aws.s3.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": named, "Quiet": True},  # type: ignore[typeddict-item]  # the stubs want a list of their own type
+                )
+            for fault in answer.get("Errors", ()):
+                raise FragmentsLeftError(fault.get("Key", "?"), fault.get("Message", "no reason"))
 
 
 def _holds(stored: StoredPartition, encoded: EncodedTable, version: int | None) -> bool:

@@ -2,7 +2,9 @@
 
 from functools import cache, cached_property
 
+from resources.alerts import Alerts
 from resources.aws import Aws
+from resources.dead_letters import DeadLetterQueue
 from resources.dynamodb import ServingTableStore
 from resources.lake import Lake
 from resources.landing_zone import LandingBucket, LandingQueue
@@ -37,6 +39,16 @@ class Landfall:
     def queue(self) -> LandingQueue:
         """The landing queue."""
         return LandingQueue(self.aws)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterQueue:
+        """The queue of dead letters."""
+        return DeadLetterQueue(self.aws)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """The topic of alerts."""
+        return Alerts(self.aws)
 
     @cached_property
     def lake(self) -> Lake:

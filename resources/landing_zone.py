@@ -19,6 +19,8 @@ from resources.aws import Aws, aws_errors, error_code
 MESSAGES_PER_CALL = 10
 """Messages of one ReceiveMessage or DeleteMessageBatch (Amazon SQS API reference)."""
 CHUNK_BYTES = 1 << 20
+KEYS_PER_PAGE = 1000
+"""Keys of one ListObjectsV2 (Amazon S3 API reference)."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 CHANGED = frozenset({"412", "PreconditionFailed"})
 
@@ -34,7 +36,8 @@ class EventKind(Enum):
 class ObjectEvent:
     """One record of an S3 notification.
 
-    ``size`` is in bytes; a removal has neither ETag nor size.
+    ``size`` is in bytes; a removal has neither ETag nor size. ``record`` is the whole of it, as
+    JSON.
     """
 
     kind: EventKind
@@ -43,6 +46,7 @@ class ObjectEvent:
     etag: str
     size: int
     at: datetime
+    record: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,22 @@ class StoredObject:
     etag: str
     size: int
     modified_at: datetime
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """A key of the bucket, and what a listing says that it holds."""
+
+    key: str
+    stored: StoredObject
+
+
+@dataclass(frozen=True)
+class Page:
+    """Objects in the order of their keys; ``is_last`` when none come after them."""
+
+    objects: tuple[ListedObject, ...]
+    is_last: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ def read_notification(body: str) -> tuple[ObjectEvent, ...]:
         if notification.get("Event") == "s3:TestEvent":
             return ()
         return tuple(event for record in notification["Records"] for event in _event(record))
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"not an S3 notification: {error!r}") from error
 
 
@@ -90,11 +110,15 @@ def _event(record: dict[str, dict[str, dict[str, str]]]) -> Iterator[ObjectEvent
         etag=str(stored.get("eTag", "")).strip('"'),
         size=int(stored.get("size", 0)),
         at=datetime.fromisoformat(str(record["eventTime"])),
+        record=json.dumps(record, separators=(",", ":")),
     )
 
 
 class LandingQueue:
-    """The SQS queue that the landing bucket notifies."""
+    """The SQS queue that the landing bucket notifies.
+
+    Where the settings name none, it is always empty.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -106,6 +130,11 @@ class LandingQueue:
             return self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     @property
+    def exists(self) -> bool:
+        """Whether the settings name a queue."""
+        return bool(self._aws.settings.landing_queue)
+
+    @property
     def _wait_seconds(self) -> int:
         """A long poll asks every host of the queue; the local AWS has but one, which knows all."""
         return 0 if self._aws.is_local else 1
@@ -113,7 +142,7 @@ class LandingQueue:
     def receive(self, limit: int) -> Iterator[list[Message]]:
         """Batches of up to ten messages until none comes or the limit is reached."""
         received = 0
-        while received < limit:
+        while self.exists and received < limit:
             with aws_errors(self._aws):
                 answer = self._aws.sqs.receive_message(
                     QueueUrl=self._url,
@@ -152,6 +181,8 @@ class LandingQueue:
 
     def depth(self) -> tuple[int, int]:
         """Messages waiting and messages received but not settled, both approximate."""
+        if not self.exists:
+            return 0, 0
         with aws_errors(self._aws):
             facts = self._aws.sqs.get_queue_attributes(
                 QueueUrl=self._url,
@@ -165,6 +196,8 @@ class LandingQueue:
 
     def dead_letters(self) -> int:
         """Messages in the queue's dead-letter queue, approximate."""
+        if not self.exists:
+            return 0
         name = self._aws.settings.landing_dead_letter_queue
         with aws_errors(self._aws):
             url = self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
@@ -202,6 +235,27 @@ class LandingBucket:
                 return None
             raise
         return StoredObject(head["ETag"].strip('"'), head["ContentLength"], head["LastModified"])
+
+    def list_after(self, after: str = "", *, prefix: str = "", limit: int = KEYS_PER_PAGE) -> Page:
+        """What stands behind a key, in the order of the keys' UTF-8 bytes.
+
+        Args:
+            after: the last key that is known already.
+            prefix: what the keys begin with.
+            limit: objects of the page at most, 1 to ``KEYS_PER_PAGE``.
+        """
+        with aws_errors(self._aws):
+            answer = self._aws.s3.list_objects_v2(
+                Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            )
+        objects = (
+            ListedObject(
+                each["Key"],
+                StoredObject(each["ETag"].strip('"'), each["Size"], each["LastModified"]),
+            )
+            for each in answer.get("Contents", [])
+        )
+        return Page(tuple(objects), is_last=not answer["IsTruncated"])
 
     def upload(self, path: Path, key: str) -> None:
         """Put a local file at a key; large files go in parts."""

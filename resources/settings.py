@@ -46,14 +46,23 @@ class Settings(BaseSettings):
         "landfall-lake", pattern=BUCKET_NAME, description="Bucket of the tables."
     )
     landing_queue: str = Field(
-        "landfall-landing", min_length=1, description="SQS queue of landing events."
+        "landfall-landing",
+        description="SQS queue of landing events; empty where the bucket notifies none, so that "
+        "only its listing tells what landed.",
     )
     landing_dead_letter_queue: str = Field(
         "landfall-landing-dlq",
         min_length=1,
         description="Takes messages that ten receives could not settle.",
     )
-    alerts_topic: str = Field("landfall-alerts", min_length=1, description="SNS topic for alerts.")
+    dead_letter_queue: str = Field(
+        "landfall-dead-letters",
+        min_length=1,
+        description="Takes one message for every file that is given up.",
+    )
+    alerts_topic: str = Field(
+        "landfall-alerts", min_length=1, description="SNS topic for alerts: its name or its ARN."
+    )
     ledger_table: str = Field(
         "landfall-ledger", min_length=3, description="DynamoDB table of the ledger."
     )
@@ -66,6 +75,9 @@ class Settings(BaseSettings):
     )
     max_tick_seconds: float = Field(
         8.0, gt=0, description="A landing tick receives no more messages after so long."
+    )
+    max_letters_per_tick: int = Field(
+        500, ge=1, description="Dead letters that one landing tick sends at most."
     )
     max_files_per_run: int = Field(500, ge=1, le=2000, description="Files that share a run.")
     max_dates_per_run: int = Field(31, ge=1, le=366, description="Partitions that share a run.")
@@ -80,6 +92,28 @@ class Settings(BaseSettings):
     )
     request_seconds: float = Field(
         600.0, gt=0, description="A run request that no run claims in this time is withdrawn."
+    )
+    reconcile_seconds: float = Field(
+        900.0,
+        ge=0,
+        description="The landing bucket is walked through again so long after the former walk "
+        "began; without a queue at once.",
+    )
+    reconcile_keys: int = Field(
+        2000, ge=1, le=10_000, description="Keys that are listed between two notes of the progress."
+    )
+    watch_pending_seconds: float = Field(
+        3600.0, gt=0, description="The watchdog reports a file that has waited longer."
+    )
+    watch_dirty_seconds: float = Field(
+        3600.0, gt=0, description="The watchdog reports a date that was dirty longer."
+    )
+    watch_tick_seconds: float = Field(
+        600.0, gt=0, description="The watchdog reports when no landing tick ended for so long."
+    )
+    watch_dead: int = Field(0, ge=0, description="The watchdog reports more dead files than this.")
+    watch_repeat_seconds: float = Field(
+        14400.0, ge=0, description="The watchdog alerts the same again only after so long."
     )
     io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
 

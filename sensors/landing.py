@@ -5,21 +5,24 @@
 messages: from there on the ledger is the inbox.
 """
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from pipeline_assets.dataset import Dataset, fingerprint
 from pipeline_assets.errors import RefreshDiedError, UnknownDatasetError
 from pipeline_assets.landings import current, landing
+from pipeline_assets.operations.dead_letters import send_letters
 from pipeline_assets.partitions import contiguous, days_between, has_partition
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.landing_zone import EventKind, Message, ObjectEvent, StoredObject
 from resources.ledger.model import (
+    NO_DATASET,
     Landing,
     PendingFile,
     PlannedRun,
@@ -28,11 +31,14 @@ from resources.ledger.model import (
     RequestState,
     RunRequest,
     file_id,
+    is_due,
     utc_now,
-    utc_text,
 )
 from resources.ledger.runs import Observer
+from resources.ledger.ticks import LANDING
 from resources.settings import Settings
+
+log = logging.getLogger("landfall.landing")
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def _ready(
     carried = {(file.file_id, file.epoch) for each in ingests for file in each.run.files}
     ready: dict[str, list[PendingFile]] = defaultdict(list)
     for file in pending:
-        due = file.due_at <= utc_text(now) and (file.file_id, file.epoch) not in carried
+        due = is_due(file.due_at, file.wait, now) and (file.file_id, file.epoch) not in carried
         day = date.fromisoformat(file.file_date)
         if due and has_partition(dataset, day, now.astimezone(UTC).date()):
             ready[file.file_date].append(file)
@@ -165,6 +171,8 @@ def tick(
         added = landfall.ledger.requests.add(dataset.name, standing.plan, runs)
         waiting += [*queued(standing.requests, RequestKind.INGEST), *added]
     observer.forget_others(holding)
+    send_letters(landfall)
+    landfall.ledger.ticks.note(LANDING)
     return waiting
 
 
@@ -215,23 +223,35 @@ def give_up(landfall: Landfall, request: RunRequest, dead_run: str) -> None:
 
 
 def drain(landfall: Landfall) -> int:
-    """Register what the queue's messages say, then delete them; returns how many were settled."""
+    """Register what the queue's messages say, then delete them; returns how many were settled.
+
+    One that cannot be read, or is of another bucket, is handed back until it is a dead letter.
+    """
     settled = 0
+    own, foreign = {landfall.bucket.name}, set[str]()
     deadline = time.monotonic() + landfall.settings.max_tick_seconds
     for batch in landfall.queue.receive(landfall.settings.max_messages_per_tick):
-        readable = [message for message in batch if message.events is not None]
-        settle(landfall, readable)
-        landfall.queue.delete(readable)
-        landfall.queue.hand_back([message for message in batch if message.events is None])
-        settled += len(readable)
+        settle(landfall, batch)
+        over = [each for each in batch if each.events is not None and _buckets(each) <= own]
+        foreign |= {bucket for each in batch for bucket in _buckets(each) - own}
+        landfall.queue.delete(over)
+        landfall.queue.hand_back([each for each in batch if each not in over])
+        settled += len(over)
         if time.monotonic() > deadline:  # Dagster cuts a tick off after a minute at most
             break
+    if foreign:
+        log.warning("Notifications of foreign buckets are dead letters: %s", sorted(foreign))
     return settled
 
 
+def _buckets(message: Message) -> set[str]:
+    return {event.bucket for event in message.events or ()}
+
+
 def settle(landfall: Landfall, messages: Iterable[Message]) -> None:
-    """Register the created objects of the messages and note the removed ones."""
-    events = [event for message in messages for event in message.events or ()]
+    """Register the created objects of our bucket in the messages and note the removed ones."""
+    every = [event for message in messages for event in message.events or ()]
+    events = [event for event in every if event.bucket == landfall.bucket.name]
     created = [event for event in events if event.kind is EventKind.CREATED]
     for dataset in datasets():
         own = {
@@ -250,11 +270,11 @@ def settle(landfall: Landfall, messages: Iterable[Message]) -> None:
 def register(landfall: Landfall, dataset: Dataset, events: Iterable[ObjectEvent]) -> None:
     """Register created objects of one dataset."""
     landings = [
-        landing(
-            dataset,
-            event.bucket,
-            event.key,
-            StoredObject(event.etag, event.size, event.at),
+        replace(
+            landing(
+                dataset, event.bucket, event.key, StoredObject(event.etag, event.size, event.at)
+            ),
+            event=event.record,
         )
         for event in events
     ]
@@ -269,8 +289,9 @@ def bury(landfall: Landfall, event: ObjectEvent, known: tuple[str, ...]) -> None
         etag=event.etag,
         size=event.size,
         landed_at=event.at,
-        dataset=_prefix(event),
+        dataset=NO_DATASET,
         file_date=event.at.astimezone(UTC).date(),
+        event=event.record,
     )
     landfall.ledger.files.bury(landed, UnknownDatasetError(event.key, known))
 

@@ -16,8 +16,8 @@ from resources.ledger.model import (
     PlannedRun,
     RequestKind,
     RunRequest,
+    is_due,
     utc_now,
-    utc_text,
 )
 from sensors.landing import queued
 
@@ -43,7 +43,7 @@ def plan(  # noqa: PLR0913 - a pure function of everything that matters
     ready = {
         each.event_date: each
         for each in dirty
-        if each.due_at <= utc_text(now)
+        if is_due(each.due_at, each.wait, now)
         and has_partition(dataset, date.fromisoformat(each.event_date), today)
         and each.event_date not in expected
         and not (each.held and each.fingerprint == contract)
@@ -85,7 +85,7 @@ def tick(
             dataset,
             landfall.ledger.dates.dirty(dataset.name),
             standing.requests,
-            expected={each.file_date for each in pending if each.due_at <= utc_text(now)},
+            expected={each.file_date for each in pending if is_due(each.due_at, each.wait, now)},
             now=now,
             max_dates=landfall.settings.max_dates_per_run,
             contract=contract_of(dataset),

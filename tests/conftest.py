@@ -74,6 +74,7 @@ def local_aws(
         "LAKE_BUCKET": f"lake-{suffix}",
         "LANDING_QUEUE": f"landing-{suffix}",
         "LANDING_DEAD_LETTER_QUEUE": f"landing-dlq-{suffix}",
+        "DEAD_LETTER_QUEUE": f"dead-letters-{suffix}",
         "ALERTS_TOPIC": f"alerts-{suffix}",
         "LEDGER_TABLE": f"ledger-{suffix}",
         "SERVING_PREFIX": f"serving-{suffix}-",

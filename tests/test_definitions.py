@@ -151,16 +151,17 @@ def test_every_layer_computes_a_range_of_dates_in_a_single_run(graph: AssetGraph
     assert policies == {name: dg.BackfillPolicy.single_run() for name in policies}
 
 
-def test_both_sensors_run_by_default_and_target_both_jobs(
+def test_every_sensor_runs_by_default_and_those_that_start_runs_target_both_jobs(
     repository: dg.RepositoryDefinition,
 ) -> None:
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
 
     assert {name: sensor.default_status for name, sensor in sensors.items()} == dict.fromkeys(
-        ("landing", "refresh"), dg.DefaultSensorStatus.RUNNING
+        ("landing", "refresh", "reconcile", "failed_runs", "canceled_runs"),
+        dg.DefaultSensorStatus.RUNNING,
     )
-    for sensor in sensors.values():
-        assert {job.name for job in sensor.jobs} == {"events_ingest", "events_refresh"}
+    for name in ("landing", "refresh"):
+        assert {job.name for job in sensors[name].jobs} == {"events_ingest", "events_refresh"}
 
 
 def test_the_refresh_job_leaves_bronze_alone(repository: dg.RepositoryDefinition) -> None:

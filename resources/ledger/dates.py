@@ -80,6 +80,15 @@ class Dates:
         counting = [entry for entry in entries if loaded.get(entry.file_id) == entry.epoch]
         return sorted(counting, key=lambda entry: entry.landing_key)
 
+    def entries_of(self, dataset: str, event_date: str, file_id: str) -> list[Fragment]:
+        """A file's manifest entries for a date, whether they count or not, oldest epoch first."""
+        items = self._table.query(_date_partition(dataset, event_date), f"file#{file_id}#")
+        return [load(Fragment, item) for item in items]
+
+    def remove_entries(self, fragments: Sequence[Fragment]) -> None:
+        """Delete manifest entries, of fragments that count no more."""
+        self._table.batch_write(deletes=[_entry_key(fragment) for fragment in fragments])
+
     def raise_versions(self, dates: Iterable[tuple[str, str]]) -> None:
         """Make dates dirty; each is (dataset, event date)."""
         self._table.each(lambda each: self._raise(*each), sorted(dates))
@@ -90,14 +99,20 @@ class Dates:
         self._mark(_dirty_after(head))
 
     def _mark(self, dirty: DirtyDate) -> None:
-        """Put the dirty item, unless a later version's stands already."""
-        condition = Condition(
-            "attribute_not_exists(#pk) OR #version < :version", {"version": dirty.version}
-        )
+        """Put the dirty item, unless a later version's stands already; it is dirty since the first.
+
+        A date that was held has waited for a person, not for a refresh: it begins anew.
+        """
         try:
-            self._table.put(_dirty_item(dirty), condition)
-        except ConditionFailedError:
-            return
+            self._table.put(_dirty_item(dirty), Condition("attribute_not_exists(#pk)"))
+        except ConditionFailedError as error:
+            found = load(DirtyDate, error.found) if error.found else dirty
+            since = dirty.since if found.held else found.since or dirty.since
+            condition = Condition(
+                "attribute_not_exists(#pk) OR #version < :version", {"version": dirty.version}
+            )
+            with suppress(ConditionFailedError):
+                self._table.put(_dirty_item(replace(dirty, since=since)), condition)
 
     def open(self, dataset: str, event_date: str, run_id: str) -> Refresh | None:
         """Take a date's lease, which makes the date dirty until ``close``.
@@ -217,6 +232,7 @@ class Dates:
             attempts=attempts,
             alone=True,
             due_at=utc_text(now + wait if again else now),
+            wait=wait.total_seconds() if again else 0.0,
             held=None if again else fault,
             fingerprint=fingerprint,
         )
@@ -235,6 +251,17 @@ class Dates:
         with suppress(LeaseLostError):
             self._change_leased(refresh, dead_run, Change(set={"taken_over": True}))
             self.refuse(refresh, dead_run, error, fingerprint=fingerprint)
+
+    def put_off(self, dataset: str, event_dates: Iterable[str], wait: timedelta) -> None:
+        """Let dirty dates wait before their next refresh; no attempt is counted."""
+        due: Item = {"due_at": utc_text(utc_now() + wait), "wait": wait.total_seconds()}
+        for day in event_dates:
+            with suppress(ConditionFailedError):
+                self._table.update(
+                    *_dirty_key(dataset, day),
+                    change=Change(set=due),
+                    condition=Condition("attribute_exists(#pk)"),
+                )
 
     def set_alone(self, refresh: Refresh, run_id: str) -> None:
         """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""
@@ -287,7 +314,14 @@ def _dirty_after(head: DateHead) -> DirtyDate:
     if head.refreshed_at:
         rested = datetime.fromisoformat(head.refreshed_at) + timedelta(seconds=head.refresh_seconds)
         due = max(due, rested)
-    return DirtyDate(head.dataset, head.event_date, head.version, due_at=utc_text(due))
+    return DirtyDate(
+        head.dataset,
+        head.event_date,
+        head.version,
+        due_at=utc_text(due),
+        wait=head.refresh_seconds,
+        since=utc_text(utc_now()),
+    )
 
 
 def _date_head(item: Item) -> DateHead:
@@ -315,11 +349,12 @@ def _dirty_item(dirty: DirtyDate) -> Item:
     return {"pk": pk, "sk": sk, **dump(dirty)}
 
 
-def _entry_item(fragment: Fragment) -> Item:
+def _entry_key(fragment: Fragment) -> tuple[str, str]:
     dataset = fragment.fragment_key.split("/")[1]
     partition = _date_partition(dataset, fragment.event_date)
-    return {
-        "pk": partition,
-        "sk": f"file#{fragment.file_id}#{fragment.epoch:08d}",
-        **dump(fragment),
-    }
+    return partition, f"file#{fragment.file_id}#{fragment.epoch:08d}"
+
+
+def _entry_item(fragment: Fragment) -> Item:
+    pk, sk = _entry_key(fragment)
+    return {"pk": pk, "sk": sk, **dump(fragment)}

@@ -1,9 +1,11 @@
 """Where a file's items stand in the table, and how a head becomes each of them."""
 
+import json
 from dataclasses import replace
 
 from resources.ledger.codec import Item, dump
 from resources.ledger.model import (
+    EVENT_LIMIT,
     HISTORY_LIMIT,
     NOTE_LIMIT,
     UNFINISHED,
@@ -15,6 +17,7 @@ from resources.ledger.model import (
     PendingFile,
     RequestedFile,
     Step,
+    UnreportedFile,
     utc_now,
     utc_text,
 )
@@ -22,6 +25,8 @@ from resources.ledger.model import (
 PENDING_SHARDS = 4
 """Items below one partition key share 1,000 writes a second (DynamoDB developer guide,
 "Best practices for designing and using partition keys effectively"); four shards give room."""
+
+UNREPORTED = "unreported"
 
 
 def head_key(file_id: str) -> tuple[str, str]:
@@ -77,6 +82,7 @@ def pending_item(head: FileHead) -> Item:
         file_date=head.file_date,
         landed_at=head.landed_at,
         due_at=head.due_at,
+        wait=head.wait,
         alone=head.alone,
     )
     return {"pk": pk, "sk": sk, **dump(pending)}
@@ -103,6 +109,17 @@ def dead_item(head: FileHead) -> Item:
     return {"pk": pk, "sk": sk, **dump(dead)}
 
 
+def unreported_key(file_id: str, epoch: int) -> tuple[str, str]:
+    """Key of the item that stands until a dead file's letter was sent."""
+    return UNREPORTED, f"{file_id}#{epoch:08d}"
+
+
+def unreported_item(head: FileHead) -> Item:
+    """The dead file in the list of those whose letter is to be sent, as an item."""
+    pk, sk = unreported_key(head.file_id, head.epoch)
+    return {"pk": pk, "sk": sk, **dump(UnreportedFile(head.file_id, head.epoch))}
+
+
 def first_head(landing: Landing) -> FileHead:
     """Head of a file that was never seen before."""
     now = utc_text(utc_now())
@@ -119,8 +136,19 @@ def first_head(landing: Landing) -> FileHead:
         attempts=0,
         state=FileState.LANDED,
         due_at=now,
-        history=(Step(at=now, state=FileState.LANDED, epoch=1, attempt=0),),
+        event=landing.event[:EVENT_LIMIT] if landing.event else None,
+        history=(
+            Step(at=now, state=FileState.LANDED, epoch=1, attempt=0, note=_brought_by(landing)),
+        ),
     )
+
+
+def _brought_by(landing: Landing) -> str:
+    """How a file came to be known; the notification itself is kept until the file is loaded."""
+    if not landing.event:
+        return "found by listing the bucket: no notification had come"
+    name = json.loads(landing.event).get("eventName", "of a kind that it does not name")
+    return f"brought by the notification {name}"[:NOTE_LIMIT]
 
 
 def next_epoch(before: FileHead, landed: FileHead, why: str) -> FileHead:
@@ -134,6 +162,7 @@ def next_epoch(before: FileHead, landed: FileHead, why: str) -> FileHead:
         attempts=0,
         state=FileState.LANDED,
         due_at=utc_text(utc_now()),
+        wait=0.0,
         alone=False,
         error=None,
         run_id=None,
@@ -184,3 +213,8 @@ def is_over(planned: RequestedFile, head: FileHead | None) -> bool:
     if head is None or head.epoch != planned.epoch:
         return True
     return head.state in {FileState.DEAD, FileState.GONE}
+
+
+def is_forgotten(planned: RequestedFile, head: FileHead) -> bool:
+    """Whether the planned epoch is the one at which the file was forgotten."""
+    return head.state is FileState.FORGOTTEN and head.epoch == planned.epoch

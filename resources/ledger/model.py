@@ -1,8 +1,9 @@
 """The ledger's values, as plain data without any AWS."""
 
 import hashlib
+import traceback
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from pipeline_assets.errors import LandfallError
@@ -10,9 +11,14 @@ from pipeline_assets.errors import LandfallError
 HISTORY_LIMIT = 50
 """Entries of a file's history that are kept, the newest ones."""
 MESSAGE_LIMIT = 4000
+STACK_LIMIT = 6000
 NOTE_LIMIT = 500
-"""Characters kept of an error, and of it in each entry of a history: an item holds 400 KB at most
-(DynamoDB developer guide, "Quotas"), and a head that cannot be written can never end."""
+EVENT_LIMIT = 8000
+"""Characters kept of an error, of its stack, of it in each entry of a history, and of a
+notification: an item holds 400 KB at most (DynamoDB developer guide, "Quotas"), and a head that
+cannot be written can never end."""
+NO_DATASET = "(no dataset)"
+"""Stands for the dataset of an object below a prefix that no dataset has."""
 
 
 class FileState(StrEnum):
@@ -29,6 +35,7 @@ class FileState(StrEnum):
     FAILED = "FAILED"
     DEAD = "DEAD"
     GONE = "GONE"
+    FORGOTTEN = "FORGOTTEN"
 
 
 UNFINISHED = (FileState.LANDED, FileState.FAILED)
@@ -54,9 +61,27 @@ def file_id(bucket: str, key: str) -> str:
     return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:16]
 
 
+def trace_id(file_id: str, epoch: int) -> str:
+    """Id of everything that is done for one content of a file: 32 hexadecimal digits.
+
+    It is made of file id and epoch, so every process comes to the same one (the form is that of
+    W3C's "Trace Context").
+    """
+    return hashlib.sha256(f"{file_id}#{epoch}".encode()).hexdigest()[:32]
+
+
 def utc_text(moment: datetime) -> str:
     """Moment as ISO 8601 text in UTC with milliseconds, which sorts as time does."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_due(due_at: str, wait: float, now: datetime) -> bool:
+    """Whether something that was to wait some seconds is due.
+
+    A moment further away than the whole wait was written by a clock that runs ahead of this one:
+    nobody knows how long it still has to wait, and waiting for that clock could take hours.
+    """
+    return not utc_text(now) < due_at <= utc_text(now + timedelta(seconds=wait))
 
 
 def utc_now() -> datetime:
@@ -66,7 +91,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Landing:
-    """An object as a notification, a listing or HEAD shows it."""
+    """An object as a notification, a listing or HEAD shows it.
+
+    ``event`` is the notification's record as JSON; ``None`` for a listing and HEAD.
+    """
 
     bucket: str
     key: str
@@ -75,6 +103,7 @@ class Landing:
     landed_at: datetime
     dataset: str
     file_date: date
+    event: str | None = None
 
     @property
     def file_id(self) -> str:
@@ -89,11 +118,14 @@ class Fault:
     kind: str
     message: str
     at: str
+    stage: str | None = None
+    stack: str | None = None
 
     @classmethod
-    def of(cls, error: LandfallError, at: datetime) -> "Fault":
-        """An error at a moment, its message cut to ``MESSAGE_LIMIT``."""
-        return cls(error.kind, str(error)[:MESSAGE_LIMIT], utc_text(at))
+    def of(cls, error: LandfallError, at: datetime, stage: str | None = None) -> "Fault":
+        """An error at a moment, cut to ``MESSAGE_LIMIT``; of its stack the innermost part."""
+        stack = "".join(traceback.format_exception(error))[-STACK_LIMIT:]
+        return cls(error.kind, str(error)[:MESSAGE_LIMIT], utc_text(at), stage, stack)
 
 
 @dataclass(frozen=True)
@@ -124,6 +156,7 @@ class FileHead:
     attempts: int
     state: FileState
     due_at: str
+    wait: float = 0.0
     alone: bool = False
     loaded_epoch: int = 0
     dates: tuple[str, ...] = ()
@@ -132,6 +165,7 @@ class FileHead:
     malformed: int = 0
     run_id: str | None = None
     error: Fault | None = None
+    event: str | None = None
     history: tuple[Step, ...] = ()
 
 
@@ -146,6 +180,7 @@ class PendingFile:
     file_date: str
     landed_at: str
     due_at: str
+    wait: float = 0.0
     alone: bool = False
 
 
@@ -259,16 +294,21 @@ class DateHead:
 
 @dataclass(frozen=True)
 class DirtyDate:
-    """An event date that waits for its refresh, or is held."""
+    """An event date that waits for its refresh, or is held.
+
+    ``since`` is when it became dirty, or when a file turned it after it was held.
+    """
 
     dataset: str
     event_date: str
     version: int
     due_at: str
+    wait: float = 0.0
     attempts: int = 0
     alone: bool = False
     held: Fault | None = None
     fingerprint: str | None = None
+    since: str | None = None
 
 
 @dataclass(frozen=True)
@@ -281,3 +321,11 @@ class DeadFile:
     key: str
     attempts: int
     error: Fault
+
+
+@dataclass(frozen=True)
+class UnreportedFile:
+    """A file that died and whose dead letter was not sent yet."""
+
+    file_id: str
+    epoch: int

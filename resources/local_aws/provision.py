@@ -66,13 +66,18 @@ def provision(aws: Aws, serving_tables: Sequence[TableKeys]) -> None:
     with aws_errors(aws):
         for bucket in (settings.landing_bucket, settings.lake_bucket):
             _bucket(aws, bucket)
-        queue_url, queue_arn = _queues(aws)
-        _notifications(aws, queue_url, queue_arn)
+        if settings.landing_queue:
+            queue_url, queue_arn = _queues(aws)
+            _notifications(aws, queue_url, queue_arn)
+        else:
+            _no_notifications(aws)
         _table(aws, TableKeys(settings.ledger_table, "pk", "sk"))
         _expire(aws, settings.ledger_table)
         for table in serving_tables:
             _table(aws, table)
-        aws.sns.create_topic(Name=settings.alerts_topic)
+        _dead_letter_queue(aws, settings.dead_letter_queue)
+        if not settings.alerts_topic.startswith("arn:"):
+            aws.sns.create_topic(Name=settings.alerts_topic)
 
 
 def _refuse_real_accounts(aws: Aws) -> None:
@@ -123,12 +128,8 @@ def _create_bucket(aws: Aws, name: str) -> None:
 def _queues(aws: Aws) -> tuple[str, str]:
     """URL and ARN of the landing queue, with its dead-letter queue behind it."""
     settings = aws.settings
-    dead_letter_url, dead_letter_arn = _queue(aws, settings.landing_dead_letter_queue)
+    _, dead_letter_arn = _dead_letter_queue(aws, settings.landing_dead_letter_queue)
     url, arn = _queue(aws, settings.landing_queue)
-    aws.sqs.set_queue_attributes(
-        QueueUrl=dead_letter_url,
-        Attributes={"MessageRetentionPeriod": str(MAX_RETENTION_SECONDS)},
-    )
     redrive = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": str(MAX_RECEIVES)}
     aws.sqs.set_queue_attributes(
         QueueUrl=url,
@@ -137,6 +138,15 @@ def _queues(aws: Aws) -> tuple[str, str]:
             "RedrivePolicy": json.dumps(redrive),
             "Policy": json.dumps(_queue_policy(arn, settings.landing_bucket)),
         },
+    )
+    return url, arn
+
+
+def _dead_letter_queue(aws: Aws, name: str) -> tuple[str, str]:
+    """URL and ARN of a queue that keeps its messages as long as SQS can."""
+    url, arn = _queue(aws, name)
+    aws.sqs.set_queue_attributes(
+        QueueUrl=url, Attributes={"MessageRetentionPeriod": str(MAX_RETENTION_SECONDS)}
     )
     return url, arn
 
@@ -190,6 +200,14 @@ def _notifications(aws: Aws, queue_url: str, queue_arn: str) -> None:
         },
     )
     _drop_test_event(aws, queue_url)
+
+
+def _no_notifications(aws: Aws) -> None:
+    """Let the bucket tell nobody: a queue that nobody reads would only grow."""
+    bucket = aws.settings.landing_bucket
+    current = aws.s3.get_bucket_notification_configuration(Bucket=bucket)
+    if current.get("QueueConfigurations"):
+        aws.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
 
 
 def _drop_test_event(aws: Aws, queue_url: str) -> None:

@@ -261,7 +261,8 @@ def forget_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     File ids are made of bucket and key: only the same landing bucket gives the same rows.
     """
     suffix = uuid.uuid4().hex[:12]
-    for name in ("LAKE_BUCKET", "LANDING_QUEUE", "LANDING_DEAD_LETTER_QUEUE", "LEDGER_TABLE"):
+    queues = ("LANDING_QUEUE", "LANDING_DEAD_LETTER_QUEUE", "DEAD_LETTER_QUEUE")
+    for name in ("LAKE_BUCKET", "LEDGER_TABLE", *queues):
         monkeypatch.setenv(f"LANDFALL_{name}", f"{name.lower().replace('_', '-')}-{suffix}")
     monkeypatch.setenv("LANDFALL_SERVING_PREFIX", f"serving-{suffix}-")
 

@@ -5,13 +5,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
 
 from resources.ledger.codec import Item, Value, decode, encode
 from resources.ledger.table import Change, Condition, ConditionFailedError, LedgerTable
-
-if TYPE_CHECKING:
-    from ledger_crashes import CrashPoint
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,12 +17,45 @@ R = TypeVar("R")
 TOKEN = re.compile(r"attribute_not_exists|attribute_exists|AND|OR|<=|<|=|\(|\)|#\w+|:\w+")
 
 
+class Interruption(Protocol):
+    """What happens just before or just after a write: the process dies, or another one acts."""
+
+    def before(self, operation: str) -> None: ...
+
+    def after(self, operation: str) -> None: ...
+
+
+@dataclass
+class Meanwhile:
+    """Another process's whole step, just before a write of this one or just after it."""
+
+    table: "MemoryTable"
+    call: int
+    takes_effect: bool
+    act: Callable[[], object]
+    seen: int = 0
+
+    def before(self, _operation: str) -> None:
+        self.seen += 1
+        if not self.takes_effect:
+            self._act()
+
+    def after(self, _operation: str) -> None:
+        if self.takes_effect:
+            self._act()
+
+    def _act(self) -> None:
+        if self.seen == self.call:
+            self.table.interruption = None
+            self.act()
+
+
 class MemoryTable(LedgerTable):
-    """Items in a dictionary; every write can be the last one of its process."""
+    """Items in a dictionary; anything can happen at every write."""
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], Item] = {}
-        self.crash: CrashPoint | None = None
+        self.interruption: Interruption | None = None
 
     def get(self, pk: str, sk: str) -> Item | None:
         return _copy(self.items.get((pk, sk)))
@@ -60,24 +91,29 @@ class MemoryTable(LedgerTable):
     def update(
         self, pk: str, sk: str, *, change: Change, condition: Condition | None = None
     ) -> Item:
+        changed: list[Item] = []
+
         def apply() -> None:
             item = dict(self.items.get((pk, sk), {"pk": pk, "sk": sk}))
             copied = {name: item[source] for name, source in change.copy.items()}
             item |= decode(encode(change.set)) | copied
             for name, number in change.add.items():
                 item[name] = int(str(item.get(name, 0))) + number
-            self._set((pk, sk), {k: v for k, v in item.items() if k not in change.remove})
+            changed.append({k: v for k, v in item.items() if k not in change.remove})
+            self._set((pk, sk), changed[0])
 
         self._write(apply, (pk, sk), condition)
-        return dict(self.items[pk, sk])
+        return dict(changed[0])
 
     def transact(self, writes: Sequence[Any]) -> None:
         def apply() -> None:
+            found = [self.items.get(write["key"]) for write in writes]
+            pairs = zip(writes, found, strict=True)
+            if not all(_holds(write["condition"], item) for write, item in pairs):
+                raise ConditionFailedError
             for write in writes:
                 self._set(write["key"], write["item"])
 
-        if not all(_holds(write["condition"], self.items.get(write["key"])) for write in writes):
-            raise ConditionFailedError
         self._write(apply)
 
     def transact_put(self, item: Item, condition: Condition) -> Any:
@@ -99,13 +135,14 @@ class MemoryTable(LedgerTable):
         key: tuple[str, str] | None = None,
         condition: Condition | None = None,
     ) -> None:
-        if self.crash:
-            self.crash.before("write")
+        at = self.interruption
+        if at:
+            at.before("write")
         if key and condition and not _holds(condition, self.items.get(key)):
             raise ConditionFailedError(_copy(self.items.get(key)))
         apply()
-        if self.crash:
-            self.crash.after("write")
+        if at:
+            at.after("write")
 
 
 def _copy(item: Item | None) -> Item | None:

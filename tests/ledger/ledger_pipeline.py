@@ -4,64 +4,44 @@ Landing, planning and settling are the sensors' own code, the ledger is the real
 what the assets do with the ledger, step by step, so that anything can happen between two steps.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from ledger_crashes import CrashError, CrashPoint
-from ledger_memory import MemoryTable
-from ledger_scenario import DATASET, LedgerParts, corrupt, fragment
+from ledger_crashes import CrashError
+from ledger_memory import Interruption, MemoryTable
+from ledger_scenario import DATASET, LedgerParts, fragment
+from ledger_surroundings import (
+    BUCKET,
+    CONTENTS,
+    DAYS,
+    KEYS,
+    LANDED_AT,
+    LEASE,
+    LIMITS,
+    SETTINGS,
+    UNREADABLE,
+    HeldBucket,
+    OnlySettings,
+)
 
-from pipeline_assets.errors import DateRefusedError, LeaseLostError
+from pipeline_assets.errors import (
+    DateRefusedError,
+    LandfallError,
+    LeaseLostError,
+    ObjectChangedError,
+)
 from pipeline_assets.landings import current
 from pipeline_assets.registry import dataset
 from resources.landfall import Landfall
-from resources.landing_zone import EventKind, LandingBucket, Message, ObjectEvent, StoredObject
+from resources.landing_zone import EventKind, Message, ObjectEvent
 from resources.ledger.dates import Refresh
 from resources.ledger.files import Claim
 from resources.ledger.model import FileHead, LoadedFile, RequestKind, RunRequest, utc_now
 from resources.ledger.runs import Observer
-from resources.settings import Settings
 from sensors import landing, refresh
-
-BUCKET = "landfall-landing"
-LANDED_AT = datetime(2025, 3, 10, tzinfo=UTC)
-DAYS = ("2025-03-01", "2025-03-02", "2025-03-03")
-KEYS = (f"events/dt={DAYS[0]}/a.csv", f"events/dt={DAYS[0]}/b.csv", f"events/dt={DAYS[1]}/c.csv")
-CONTENTS = {"A": (DAYS[0],), "B": (DAYS[0], DAYS[1]), "C": (DAYS[2],), "bad": ()}
-"""ETags of the objects, with the event dates that their rows belong to; ``bad`` is corrupt."""
-LEASE = 60.0
-SETTINGS = Settings.model_construct(
-    backoff_seconds=0.0,
-    backoff_max_seconds=0.0,
-    max_attempts=3,
-    lease_seconds=LEASE,
-    request_seconds=10 * LEASE,
-    landing_bucket=BUCKET,
-)
-LIMITS = landing.Limits(max_files_per_run=2, max_dates_per_run=2, quiet_runs_per_tick=1)
-
-
-class HeldBucket(LandingBucket):
-    """The landing bucket as HEAD sees it: ETags by key."""
-
-    def __init__(self) -> None:
-        self.etags: dict[str, str] = {}
-
-    @property
-    def name(self) -> str:
-        return BUCKET
-
-    def stat(self, key: str) -> StoredObject | None:
-        etag = self.etags.get(key)
-        return StoredObject(etag, 1, LANDED_AT) if etag else None
-
-
-class OnlySettings:
-    """What the sensors ask of the clients: nothing but their settings."""
-
-    settings = SETTINGS
 
 
 @dataclass
@@ -79,7 +59,7 @@ class Run:
     run_id: str
     request: RunRequest
     claims: list[Claim] = field(default_factory=list)
-    outcomes: list[tuple[Claim, LoadedFile | None]] = field(default_factory=list)
+    outcomes: list[tuple[Claim, LoadedFile | LandfallError]] = field(default_factory=list)
     opened: dict[str, tuple[Refresh, Tables]] = field(default_factory=dict)
 
 
@@ -98,30 +78,58 @@ class Pipeline:
         self.runs: list[Run] = []
         self.tables = {day: Tables() for day in DAYS}
         self.read_as: dict[tuple[str, int], str] = {}
+        self.unnotified: set[str] = set()
+        self.letters: set[tuple[str, int]] = set()
         self.started = self.sent = 0
 
     @contextmanager
-    def until(self, death: CrashPoint | None, *runs: Run) -> Iterator[None]:
-        """Let the body's process die at one of its writes, and its runs with it."""
-        self.table.crash = death
+    def until(self, interruption: Interruption | None, *runs: Run) -> Iterator[None]:
+        """Let something happen at one of the body's writes; if its process dies, its runs do."""
+        self.table.interruption = interruption
         try:
             yield
         except CrashError:
             self.runs = [run for run in self.runs if run not in runs]
         finally:
-            self.table.crash = None
+            self.table.interruption = None
 
-    def upload(self, key: str, etag: str) -> None:
+    def upload(self, key: str, etag: str, *, notified: bool = True) -> None:
         self.bucket.etags[key] = etag
-        self._notify(EventKind.CREATED, key, etag)
+        self.unnotified.add(key)
+        if notified:
+            self.unnotified.remove(key)
+            self._notify(EventKind.CREATED, key, etag)
 
     def delete(self, key: str) -> None:
         del self.bucket.etags[key]
         self._notify(EventKind.REMOVED, key, "")
 
+    def list_bucket(self, only: Collection[str] = KEYS) -> None:
+        """Register what a listing shows."""
+        events = dataset(DATASET)
+        seen = [current(self.landfall, events, key) for key in only]
+        self.ledger.files.register(
+            [each for each in seen if each is not None],
+            lambda each: current(self.landfall, events, each.key),
+        )
+
+    def forget(self, head: FileHead) -> None:
+        """Let a file's rows count no more, and remove what led to them."""
+        forgotten = self.ledger.files.forget(head, "forgotten")
+        for day in forgotten.former_dates:
+            entries = self.ledger.dates.entries_of(DATASET, day, head.file_id)
+            self.ledger.dates.remove_entries(entries)
+
+    def send_letters(self) -> None:
+        """Send what was not reported, then say so."""
+        unreported = self.ledger.files.unreported()
+        self.letters |= {(each.file_id, each.epoch) for each in unreported}
+        self.ledger.files.reported(unreported)
+
     def _notify(self, kind: EventKind, key: str, etag: str) -> None:
         self.sent += 1
-        event = ObjectEvent(kind, BUCKET, key, etag, 1, LANDED_AT)
+        record = json.dumps({"eventName": f"{kind.value}:Any"})
+        event = ObjectEvent(kind, BUCKET, key, etag, 1, LANDED_AT, record)
         self.messages.append(Message(f"receipt-{self.sent}", (event,)))
 
     def settle(self, messages: Sequence[Message]) -> None:
@@ -168,34 +176,48 @@ class Pipeline:
         run.request = claimed
         run.claims = self.ledger.files.claim(claimed.run.files, DATASET)
 
-    def read(self, run: Run) -> None:
-        """Download and parse; ``None`` where the object is not the registered one, or corrupt."""
+    def read(self, run: Run, fault: LandfallError | None = None) -> None:
+        """Download and parse, as far as the objects and the fault let it."""
         for claim in run.claims:
-            same = self.bucket.etags.get(claim.head.key) == claim.head.etag
-            good = claim.head.etag != "bad"
-            self.read_as[claim.head.file_id, claim.head.epoch] = claim.head.etag
-            run.outcomes.append((claim, _loaded(claim.head) if same and good else None))
+            head = claim.head
+            self.read_as[head.file_id, head.epoch] = head.etag
+            outcome: LoadedFile | LandfallError
+            if self.bucket.etags.get(head.key) != head.etag:
+                outcome = ObjectChangedError(head.key, "it holds other bytes.")
+            else:
+                outcome = fault or UNREADABLE.get(head.etag) or _loaded(head)
+            run.outcomes.append((claim, outcome))
         run.claims = []
 
     def finish(self, run: Run) -> None:
         """What bronze does with what it read."""
         outcomes, run.outcomes = run.outcomes, []
+        loaded = []
         for claim, outcome in outcomes:
-            if outcome is None:
-                self._fail(claim, run)
-        loaded = [(claim, outcome) for claim, outcome in outcomes if outcome is not None]
+            if isinstance(outcome, LoadedFile):
+                loaded.append((claim, outcome))
+            else:
+                self._fail(claim, outcome, run)
         self.ledger.files.finish(loaded, run.run_id)
         if run.request.run.kind is RequestKind.INGEST:
             self.ledger.requests.drop_files(run.request, run.run_id)
 
-    def _fail(self, claim: Claim, run: Run) -> None:
+    def _fail(self, claim: Claim, error: LandfallError, run: Run) -> None:
         now = current(self.landfall, dataset(DATASET), claim.head.key)
-        if now is None:
+        moved = isinstance(error, ObjectChangedError)
+        if moved and now is None:
             self.ledger.files.gone(claim.head.file_id)
-        elif now.etag != claim.head.etag:
+        elif moved and now is not None and now.etag != claim.head.etag:
             self.ledger.files.overwritten(claim.head, now)
         else:
-            self.ledger.files.fail(claim, corrupt(), run.run_id)
+            self.ledger.files.fail(claim, error, run.run_id)
+
+    def expire(self, request: RunRequest) -> None:
+        """What an observer does about a request whose run it takes for dead, or that none took."""
+        if request.run_id is None:
+            self.ledger.requests.withdraw(request)
+        else:
+            landing.give_up(self.landfall, request, request.run_id)
 
     def open(self, run: Run) -> None:
         """Take the leases of the run's dirty dates, those of dead runs too, and read."""

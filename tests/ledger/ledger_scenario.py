@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from pipeline_assets.errors import CorruptFileError
 from resources.ledger.dates import Dates, Refresh
-from resources.ledger.files import Claim, Files, Registration
+from resources.ledger.files import Claim, Files
 from resources.ledger.model import (
     FileHead,
     Fragment,
@@ -17,6 +17,7 @@ from resources.ledger.model import (
     RequestKind,
     file_id,
 )
+from resources.ledger.registering import Registration
 from resources.ledger.requests import Requests
 from resources.ledger.runs import Runs
 from resources.ledger.table import LedgerTable

@@ -1,32 +1,58 @@
 """Any interleaving of landings, ticks, runs, deaths and refreshes accounts for every file.
 
 The ledger is the real one, over the table in memory that ``test_ledger_memory`` holds to DynamoDB.
-Processes die before or after any single write, runs that are taken for dead may go on working, and
-notifications come in any order and more than once.
+Processes die before or after any single write, or another process does a whole step of its own
+just then; runs that are taken for dead may go on working, and notifications come in any order,
+more than once, or never.
 """
 
-import itertools
+from dataclasses import dataclass
+from functools import partial
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from ledger_crashes import CrashPoint
-from ledger_pipeline import BUCKET, CONTENTS, DAYS, KEYS, LEASE, SETTINGS, Pipeline, Run, etag_of
-from ledger_scenario import DATASET
+from ledger_invariants import INVARIANTS, assert_at_rest, head_of, in_state
+from ledger_memory import Interruption, Meanwhile
+from ledger_pipeline import Pipeline, Run
+from ledger_surroundings import BUCKET, CONTENTS, FAULTS, KEYS, LEASE, UNREADABLE
 
-from resources.ledger.model import UNFINISHED, FileHead, FileState, file_id
+from resources.ledger.model import FileHead, FileState, file_id
+
+pytestmark = pytest.mark.timeout(600)
+"""A failure is made small for up to five minutes before it is shown."""
 
 IDLE_ROUNDS = 60
 """More than any backlog of these few files takes, its waits for dead runs included."""
 
+keys = st.sampled_from(KEYS)
+etags = st.sampled_from(sorted(CONTENTS))
 picks = st.integers(0, 99)
 """Which of the things there are: taken modulo their number."""
 
 
-def dies(within: int) -> st.SearchStrategy[CrashPoint | None]:
-    """At which write a process dies, more often than not at one."""
-    points = st.builds(CrashPoint, call=st.integers(1, within), takes_effect=st.booleans())
-    return st.one_of(points, points, st.none())
+@dataclass(frozen=True)
+class Other:
+    """A step of another process, and at which write of this one it comes."""
+
+    call: int
+    takes_effect: bool
+    step: str
+    key: str
+
+
+Cut = CrashPoint | Other | None
+OTHERS = ("deliver", "list", "forget", "replay", "tick", "expire", "send", "overwrite")
+
+
+def cuts(within: int) -> st.SearchStrategy[Cut]:
+    """At which write a process dies, or another one does what; more often than not one."""
+    calls, effects = st.integers(1, within), st.booleans()
+    deaths = st.builds(CrashPoint, call=calls, takes_effect=effects)
+    others = st.builds(Other, calls, effects, st.sampled_from(OTHERS), keys)
+    return st.one_of(deaths, others, st.none())
 
 
 class Interleaving(RuleBasedStateMachine):
@@ -36,63 +62,126 @@ class Interleaving(RuleBasedStateMachine):
         super().__init__()
         self.pipeline = Pipeline()
         self.ledger = self.pipeline.ledger
+        self.forgotten: set[str] = set()
+        self.dead: set[tuple[str, int]] = set()
+        self.unlisted: set[tuple[str, int]] = set()
+        """Deaths whose process died before it listed them: if such a file is overwritten, replayed
+        or deleted before a run comes to it, it is dead no more and no letter tells of it."""
 
     def _run(self, pick: int) -> Run:
         return self.pipeline.runs[pick % len(self.pipeline.runs)]
 
-    @rule(key=st.sampled_from(KEYS), etag=st.sampled_from(sorted(CONTENTS)))
-    def upload(self, key: str, etag: str) -> None:
-        self.pipeline.upload(key, etag)
+    def _doing(self, cut: Cut) -> Interruption | None:
+        if not isinstance(cut, Other):
+            return cut
+        act = partial(self._do, cut.step, cut.key)
+        return Meanwhile(self.pipeline.table, cut.call, cut.takes_effect, act)
 
-    @rule(key=st.sampled_from(KEYS))
+    def _do(self, step: str, key: str) -> None:
+        """A whole step of another process, which nothing interrupts."""
+        pipeline = self.pipeline
+        match step:
+            case "deliver":
+                pipeline.settle(pipeline.messages)
+            case "list":
+                pipeline.list_bucket()
+            case "forget":
+                self._forget(key, None)
+            case "replay":
+                self._replay([key], None)
+            case "tick":
+                pipeline.tick()
+            case "expire":
+                for request in pipeline.standing():
+                    pipeline.expire(request)
+            case "send":
+                pipeline.send_letters()
+            case "overwrite":
+                self._upload(key, "B", notified=True)
+                pipeline.settle(pipeline.messages)
+
+    @rule(key=keys, etag=etags, notified=st.booleans())
+    def upload(self, key: str, etag: str, *, notified: bool) -> None:
+        self._upload(key, etag, notified=notified)
+
+    def _upload(self, key: str, etag: str, *, notified: bool) -> None:
+        head = self._known(key)
+        if head is not None and head.etag != etag:
+            self.forgotten.discard(key)
+        self.pipeline.upload(key, etag, notified=notified)
+
+    def _known(self, key: str) -> FileHead | None:
+        return self.ledger.files.head(file_id(BUCKET, key))
+
+    @rule(key=keys)
     def delete(self, key: str) -> None:
         if key in self.pipeline.bucket.etags:
             self.pipeline.delete(key)
 
     @precondition(lambda self: self.pipeline.messages)
-    @rule(some=st.lists(picks, min_size=1, max_size=3), death=dies(8), again=st.booleans())
-    def deliver(self, some: list[int], death: CrashPoint | None, *, again: bool) -> None:
+    @rule(some=st.lists(picks, min_size=1, max_size=3), cut=cuts(8), again=st.booleans())
+    def deliver(self, some: list[int], cut: Cut, *, again: bool) -> None:
         messages = self.pipeline.messages
         delivered = [messages[pick % len(messages)] for pick in some]
-        with self.pipeline.until(death):
+        with self.pipeline.until(self._doing(cut)):
             self.pipeline.settle(delivered)
             if not again:
-                self.pipeline.messages = [each for each in messages if each not in delivered]
+                now = self.pipeline.messages
+                self.pipeline.messages = [each for each in now if each not in delivered]
 
-    @rule(death=dies(40))
-    def work(self, death: CrashPoint | None) -> None:
+    @rule(cut=cuts(8))
+    def list_bucket(self, cut: Cut) -> None:
+        with self.pipeline.until(self._doing(cut)):
+            self.pipeline.list_bucket()
+
+    @rule(cut=cuts(40))
+    def work(self, cut: Cut) -> None:
         before = list(self.pipeline.runs)
-        with self.pipeline.until(death):
+        with self.pipeline.until(self._doing(cut)):
             self.pipeline.work()
-        if death is not None and death.crashed:
+        if isinstance(cut, CrashPoint) and cut.crashed:
             self.pipeline.runs = before
 
-    @rule(death=dies(8))
-    def tick(self, death: CrashPoint | None) -> None:
-        with self.pipeline.until(death):
+    @rule(cut=cuts(8))
+    def tick(self, cut: Cut) -> None:
+        with self.pipeline.until(self._doing(cut)):
             self.pipeline.tick()
 
     @precondition(lambda self: self.pipeline.standing())
-    @rule(pick=picks, death=dies(4))
-    def claim(self, pick: int, death: CrashPoint | None) -> None:
+    @rule(
+        pick=picks,
+        cut=cuts(4),
+        fault=st.sampled_from(sorted(FAULTS)),
+        overwritten=st.none() | etags,
+    )
+    def claim(self, pick: int, cut: Cut, fault: str, overwritten: str | None) -> None:
         standing = self.pipeline.standing()
         run = self.pipeline.new_run(standing[pick % len(standing)])
-        with self.pipeline.until(death, run):
+        with self.pipeline.until(self._doing(cut), run):
             self.pipeline.claim(run)
-            self.pipeline.read(run)
+            if overwritten and run.claims:
+                self._upload(run.claims[0].head.key, overwritten, notified=True)
+            self.pipeline.read(run, FAULTS[fault])
+
+    @precondition(lambda self: self.pipeline.standing())
+    @rule(pick=picks, cut=cuts(8))
+    def expire(self, pick: int, cut: Cut) -> None:
+        standing = self.pipeline.standing()
+        with self.pipeline.until(self._doing(cut)):
+            self.pipeline.expire(standing[pick % len(standing)])
 
     @precondition(lambda self: self.pipeline.runs)
-    @rule(pick=picks, death=dies(12))
-    def finish(self, pick: int, death: CrashPoint | None) -> None:
+    @rule(pick=picks, cut=cuts(12))
+    def finish(self, pick: int, cut: Cut) -> None:
         run = self._run(pick)
-        with self.pipeline.until(death, run):
+        with self.pipeline.until(self._doing(cut), run):
             self.pipeline.finish(run)
 
     @precondition(lambda self: self.pipeline.runs)
-    @rule(pick=picks, death=dies(4))
-    def open(self, pick: int, death: CrashPoint | None) -> None:
+    @rule(pick=picks, cut=cuts(4))
+    def open(self, pick: int, cut: Cut) -> None:
         run = self._run(pick)
-        with self.pipeline.until(death, run):
+        with self.pipeline.until(self._doing(cut), run):
             self.pipeline.open(run)
 
     @precondition(lambda self: self.pipeline.runs)
@@ -101,10 +190,10 @@ class Interleaving(RuleBasedStateMachine):
         self.pipeline.replace(self._run(pick))
 
     @precondition(lambda self: self.pipeline.runs)
-    @rule(pick=picks, death=dies(8), refused=st.booleans())
-    def end(self, pick: int, death: CrashPoint | None, *, refused: bool) -> None:
+    @rule(pick=picks, cut=cuts(8), refused=st.booleans())
+    def end(self, pick: int, cut: Cut, *, refused: bool) -> None:
         run = self._run(pick)
-        with self.pipeline.until(death, run):
+        with self.pipeline.until(self._doing(cut), run):
             self.pipeline.replace(run)
             self.pipeline.end(run, refused=refused)
 
@@ -117,104 +206,80 @@ class Interleaving(RuleBasedStateMachine):
     def a_lease_passes(self) -> None:
         self.pipeline.now += LEASE
 
-    @rule(death=dies(4))
-    def replay(self, death: CrashPoint | None) -> None:
-        ended = self._in(FileState.DEAD) or self._in(FileState.LOADED)[:1]
-        with self.pipeline.until(death):
-            self.ledger.files.put_back(ended, "replayed")
+    @rule(some=st.lists(keys, min_size=1, unique=True), cut=cuts(6))
+    def replay(self, some: list[str], cut: Cut) -> None:
+        self._replay(some, cut)
 
-    def _in(self, *states: FileState) -> list[FileHead]:
-        return [head for head in self.ledger.files.all() if head.state in states]
+    def _replay(self, some: list[str], cut: Cut) -> None:
+        heads = [head for key in some if (head := self._known(key))]
+        with self.pipeline.until(self._doing(cut)):
+            self.ledger.files.put_back(heads, "replayed")
+        self.forgotten -= {head.key for head in heads}
 
-    @invariant()
-    def an_entry_counts_if_and_only_if_its_file_was_loaded_with_its_epoch(self) -> None:
-        loaded = [
-            (head, self.pipeline.read_as[head.file_id, head.loaded_epoch])
-            for head in self.ledger.files.all()
-            if head.loaded_epoch
-        ]
-        for day in DAYS:
-            expected = {
-                (head.file_id, head.loaded_epoch, etag)
-                for head, etag in loaded
-                if day in CONTENTS[etag]
-            }
-            counting = self.ledger.dates.manifest(DATASET, day)
-            found = {(each.file_id, each.epoch, etag_of(each.fragment_key)) for each in counting}
-            assert found == expected
+    @rule(key=keys, cut=cuts(10))
+    def forget(self, key: str, cut: Cut) -> None:
+        self._forget(key, cut)
 
-    @invariant()
-    def a_date_with_a_counting_change_since_its_last_clean_version_is_dirty(self) -> None:
-        pending = {(each.file_id, each.epoch) for each in self.ledger.pending()}
-        unsettled = [
-            head
-            for head in self.ledger.files.all()
-            if head.loaded_epoch and (head.file_id, head.loaded_epoch) in pending
-        ]
-        owed = {day for head in unsettled for day in head.dates + head.former_dates}
-        for day in set(DAYS) - owed - set(self.ledger.dirty()):
-            assert self.pipeline.tables[day].fragments == self.pipeline.manifest_of(day)
+    def _forget(self, key: str, cut: Cut) -> None:
+        head = self._known(key)
+        if head is None:
+            return
+        if not isinstance(cut, Other) and self.pipeline.bucket.etags.get(key) == head.etag:
+            self.forgotten.add(key)
+        with self.pipeline.until(self._doing(cut)):
+            self.pipeline.forget(head)
+        if isinstance(cut, CrashPoint) and cut.crashed:
+            self.forgotten.discard(key)
+
+    @rule(cut=cuts(3))
+    def send_letters(self, cut: Cut) -> None:
+        with self.pipeline.until(self._doing(cut)):
+            self.pipeline.send_letters()
 
     @invariant()
-    def no_attempt_at_a_file_is_requested_twice(self) -> None:
-        files = [file for request in self.pipeline.standing() for file in request.run.files]
-        assert len(set(files)) == len(files)
-
-    @invariant()
-    def every_file_moves_only_along_the_arrows(self) -> None:
+    def everything_that_is_always_true(self) -> None:
+        for holds in INVARIANTS:
+            holds(self.pipeline)
+        heard = self.pipeline.letters | {
+            (each.file_id, each.epoch) for each in self.ledger.files.unreported()
+        }
         for head in self.ledger.files.all():
-            assert head.attempts <= SETTINGS.max_attempts
-            for before, after in itertools.pairwise(head.history):
-                if after.epoch != before.epoch:
-                    fresh = (before.epoch + 1, FileState.LANDED, 0)
-                    assert (after.epoch, after.state, after.attempt) == fresh
-                    continue
-                assert before.state in UNFINISHED
-                assert after.state is not FileState.LANDED
-                tried = after.state != FileState.GONE
-                assert after.attempt == before.attempt + tried
+            died = [each.epoch for each in head.history if each.state == FileState.DEAD]
+            self.dead |= {(head.file_id, epoch) for epoch in died}
+            if head.state is FileState.DEAD and (head.file_id, head.epoch) not in heard:
+                self.unlisted.add((head.file_id, head.epoch))
 
     def teardown(self) -> None:
         """Whatever happened: the pipeline left to itself comes to rest, and at the right end."""
         self.pipeline.runs.clear()
-        self._work_until_idle()
-        self._assert_at_rest()
-        self.ledger.files.put_back(self._in(FileState.DEAD), "replayed")
-        self._work_until_idle()
-        self._assert_at_rest()
+        self._come_to_rest()
+        assert self.dead - self.unlisted <= self.pipeline.letters
+        for key in self.forgotten:
+            assert head_of(self.pipeline, key).state is FileState.FORGOTTEN
+        self.ledger.files.put_back(in_state(self.pipeline, FileState.DEAD), "replayed")
+        self._come_to_rest()
         for key, etag in self.pipeline.bucket.etags.items():
-            assert self._head(key).state == ("DEAD" if etag == "bad" else "LOADED")
+            loaded = FileState.DEAD if etag in UNREADABLE else FileState.LOADED
+            assert head_of(self.pipeline, key).state in {loaded, FileState.FORGOTTEN}
 
-    def _work_until_idle(self) -> None:
+    def _come_to_rest(self) -> None:
+        self.pipeline.settle(self.pipeline.messages)
+        self.pipeline.list_bucket(self.pipeline.unnotified)
         for _ in range(IDLE_ROUNDS):
             self.pipeline.work()
             waiting = self.pipeline.standing(), self.ledger.pending(), self.ledger.dirty()
             if not any(waiting):
+                self.pipeline.send_letters()
+                self.everything_that_is_always_true()
+                assert_at_rest(self.pipeline)
                 return
             self.pipeline.now += LEASE
         raise AssertionError(f"stuck: {waiting}")
 
-    def _assert_at_rest(self) -> None:
-        assert self._in(*UNFINISHED) == []
-        dead = {each.file_id for each in self.ledger.files.dead(DATASET)}
-        assert dead == {head.file_id for head in self._in(FileState.DEAD)}
-        for key, etag in self.pipeline.bucket.etags.items():
-            head = self._head(key)
-            assert head.etag == etag
-            assert head.state is FileState.DEAD or head.loaded_epoch == head.epoch
-        for day in DAYS:
-            assert self.pipeline.tables[day].fragments == self.pipeline.manifest_of(day)
-            assert not (known := self.ledger.dates.head(DATASET, day)) or not known.dirty
-
-    def _head(self, key: str) -> FileHead:
-        head = self.ledger.files.head(file_id(BUCKET, key))
-        assert head is not None, f"{key} landed and nobody knows it"
-        return head
-
 
 TestInterleaving = Interleaving.TestCase
 TestInterleaving.settings = settings(
-    max_examples=200,
+    max_examples=400,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

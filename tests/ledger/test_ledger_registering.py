@@ -19,7 +19,6 @@ from ledger_scenario import (
 )
 
 from pipeline_assets.errors import UnknownDatasetError
-from resources.ledger.files import Registration
 from resources.ledger.model import (
     HISTORY_LIMIT,
     FileState,
@@ -27,6 +26,7 @@ from resources.ledger.model import (
     utc_now,
     utc_text,
 )
+from resources.ledger.registering import Registration
 from resources.settings import Settings
 
 NEW, KNOWN = Registration.NEW, Registration.KNOWN

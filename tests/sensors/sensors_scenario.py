@@ -41,6 +41,7 @@ def pending(
         file_date=day,
         landed_at=utc_text(NOW - timedelta(days=1) + timedelta(minutes=after)),
         due_at=utc_text(NOW + timedelta(seconds=due_in)),
+        wait=max(0.0, due_in),
         alone=alone,
     )
 
@@ -72,6 +73,7 @@ def dirty(
         event_date=day,
         version=3,
         due_at=utc_text(NOW + timedelta(seconds=due_in)),
+        wait=max(0.0, due_in),
         alone=alone,
         held=fault if held_by else None,
         fingerprint=held_by,

@@ -1,7 +1,9 @@
 """Which landed files travel together: plain data in, planned runs out."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sensors_scenario import EVENTS, LIMITS, NOW, STRICT, march, of, pending, request, spans
@@ -167,6 +169,15 @@ def test_the_plan_does_not_depend_on_the_order_of_what_it_reads() -> None:
     files = [pending(march(day), name) for day in (1, 2, 3, 7) for name in "abc"]
 
     assert planned(files) == planned(files[::-1])
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=10), timedelta(hours=3)])
+def test_a_file_that_a_clock_ahead_of_this_one_put_off_is_due(ahead: timedelta) -> None:
+    waits = pending(march(1), due_in=5)
+    ahead_of_us = replace(waits, due_at=utc_text(NOW + ahead))
+
+    assert planned([waits]) == []
+    assert [run.files for run in planned([ahead_of_us])] == [of(ahead_of_us)]
 
 
 @given(

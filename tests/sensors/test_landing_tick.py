@@ -17,6 +17,7 @@ from landing_scenario import (
 from pipeline_assets.errors import AwsUnreachableError
 from resources.landfall import Landfall
 from resources.ledger.model import (
+    NO_DATASET,
     FileState,
     RequestKind,
 )
@@ -160,11 +161,28 @@ def test_an_object_below_no_dataset_is_dead_at_once_and_named(landfall: Landfall
 
     assert tick(landfall) == []
 
-    (dead,) = landfall.ledger.files.dead(key.split("/", maxsplit=1)[0])
+    (dead,) = landfall.ledger.files.dead(NO_DATASET)
     assert dead.error.kind == "UnknownDatasetError"
     assert key in dead.error.message
     assert "events/" in dead.error.message
     assert head(landfall, key).state is FileState.DEAD
+
+
+def test_an_object_below_no_dataset_that_was_deleted_and_landed_again_is_dead_again(
+    landfall: Landfall,
+) -> None:
+    put(landfall, "stray.csv")
+    tick(landfall)
+    remove(landfall, "stray.csv")
+    tick(landfall)
+    assert head(landfall, "stray.csv").state is FileState.GONE
+
+    put(landfall, "stray.csv")
+    tick(landfall)
+
+    again = head(landfall, "stray.csv")
+    assert (again.state, again.epoch) == (FileState.DEAD, 2)
+    assert [each.key for each in landfall.ledger.files.dead(NO_DATASET)] == ["stray.csv"]
 
 
 def test_an_object_that_is_deleted_before_it_was_loaded_is_gone(landfall: Landfall) -> None:

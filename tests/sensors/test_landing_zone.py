@@ -31,7 +31,15 @@ def test_a_notification_says_what_landed_and_when() -> None:
     (event,) = read_notification(notification())
 
     at = datetime(2025, 3, 1, 12, 30, 0, 123_000, tzinfo=UTC)
-    assert event == ObjectEvent(EventKind.CREATED, "landing", KEY, "abc", 7, at)
+    assert event == ObjectEvent(EventKind.CREATED, "landing", KEY, "abc", 7, at, event.record)
+
+
+def test_an_event_keeps_its_whole_record() -> None:
+    body = notification(sequencer="0055AED6DCD90281E5")
+
+    (event,) = read_notification(body)
+
+    assert json.loads(event.record) == json.loads(body)["Records"][0]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

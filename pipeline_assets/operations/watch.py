@@ -1,0 +1,288 @@
+"""The watchdog: what a schedule outside of Dagster asks, so that a daemon that died is noticed too.
+
+``read`` collects a few numbers (no scan: it costs as much as there is unfinished, dead and dirty),
+``breaches`` judges them, ``watch`` does both and alerts. The ledger remembers what was alerted.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pipeline_assets.errors import EnvironmentFaultError
+from pipeline_assets.operations.dead_letters import landing_dead_letter_depth
+from pipeline_assets.registry import datasets
+from pipeline_assets.show import age
+from resources.alerts import Alert, AlertKind
+from resources.landfall import Landfall
+from resources.ledger.model import (
+    NO_DATASET,
+    FileHead,
+    FileState,
+    PendingFile,
+    utc_now,
+    utc_text,
+)
+from resources.ledger.ticks import LANDING, Alerted
+from resources.settings import Settings
+
+HEADS_PER_LOOK = 100
+
+
+class BreachKind(StrEnum):
+    """What can be beyond its limit."""
+
+    PENDING = "pending"
+    DIRTY = "dirty"
+    TICK = "tick"
+    DEAD = "dead"
+    HELD = "held"
+    NOTIFICATIONS = "notifications"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From when on a person is asked; ages are in seconds."""
+
+    pending_seconds: float
+    dirty_seconds: float
+    tick_seconds: float
+    dead: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits of the settings."""
+        return cls(
+            settings.watch_pending_seconds,
+            settings.watch_dirty_seconds,
+            settings.watch_tick_seconds,
+            settings.watch_dead,
+        )
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The file or date that has waited longest, and for how many seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Signs:
+    """How the pipeline does.
+
+    ``pending`` and ``dirty`` are the oldest of each, ``tick_seconds`` is the age of the last
+    landing tick (``None`` if none ever ended), ``held`` names dates, ``notifications`` counts those
+    that could not be settled.
+    """
+
+    pending: Waiting | None
+    dirty: Waiting | None
+    tick_seconds: float | None
+    dead: int
+    held: tuple[str, ...]
+    notifications: int
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One thing that is beyond its limit, in a line; ``count`` says how bad it is."""
+
+    kind: BreachKind
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The outcome of one look; ``refusal`` says why an alert could not be sent."""
+
+    signs: Signs
+    breaches: tuple[Breach, ...]
+    alerted: bool
+    refusal: str | None = None
+
+
+def watch(landfall: Landfall, repeat: timedelta | None = None) -> Watched:
+    """Look once, and alert what is new or worse than when it was alerted.
+
+    Args:
+        landfall: the environment.
+        repeat: after how long the same is alerted again; ``None`` for never.
+
+    Raises:
+        EnvironmentFaultError: the ledger or a queue refuses or does not answer.
+    """
+    signs = read(landfall, utc_now())
+    found = breaches(signs, Limits.of(landfall.settings))
+    try:
+        return Watched(signs, found, alerted=_tell(landfall, found, repeat))
+    except EnvironmentFaultError as error:
+        return Watched(signs, found, alerted=False, refusal=str(error))
+
+
+def read(landfall: Landfall, now: datetime) -> Signs:
+    """Collect the signs."""
+    ledger = landfall.ledger
+    names = [each.name for each in datasets()]
+    dirty = [each for name in names for each in ledger.dates.dirty(name)]
+    ticked = ledger.ticks.last(LANDING)
+    return Signs(
+        pending=_longest_pending(landfall, names, now),
+        dirty=_longest(
+            (f"{each.dataset} {each.event_date}", each.since or each.due_at, now)
+            for each in dirty
+            if not each.held
+        ),
+        tick_seconds=_age(utc_text(ticked), now) if ticked else None,
+        dead=sum(len(ledger.files.dead(name)) for name in (*names, NO_DATASET)),
+        held=tuple(f"{each.dataset} {each.event_date}" for each in dirty if each.held),
+        notifications=landing_dead_letter_depth(landfall) or 0,
+    )
+
+
+def _longest_pending(landfall: Landfall, names: Sequence[str], now: datetime) -> Waiting | None:
+    """The file that has waited longest.
+
+    An old file that was put back a moment ago has not waited since it landed. Only its head knows,
+    so the heads of those that may be over the limit are read, the oldest first, until one is.
+    """
+    limit = landfall.settings.watch_pending_seconds
+    pending = [each for name in names for each in landfall.ledger.files.pending(name)]
+    old = sorted(
+        (each for each in pending if _age(each.landed_at, now) > limit),
+        key=lambda each: each.landed_at,
+    )
+    for start in range(0, len(old), HEADS_PER_LOOK):
+        longest = _of_heads(landfall, old[start : start + HEADS_PER_LOOK], now)
+        if longest is not None and longest.seconds > limit:
+            return longest
+    young = (each for each in pending if _age(each.landed_at, now) <= limit)
+    return _longest((each.file_id, each.landed_at, now) for each in young)
+
+
+def _of_heads(landfall: Landfall, files: Sequence[PendingFile], now: datetime) -> Waiting | None:
+    heads = landfall.ledger.files.heads(each.file_id for each in files).values()
+    return _longest((head.key, _since(head), now) for head in heads)
+
+
+def _since(head: FileHead) -> str:
+    """Since when the file's epoch waits: its history forgets this after many attempts."""
+    steps = (
+        step.at
+        for step in head.history
+        if step.epoch == head.epoch and step.state == FileState.LANDED
+    )
+    return next(steps, head.landed_at)
+
+
+def _longest(waiting: Iterable[tuple[str, str, datetime]]) -> Waiting | None:
+    found = (Waiting(name, _age(since, now)) for name, since, now in waiting)
+    return max(found, key=lambda each: each.seconds, default=None)
+
+
+def _age(since: str, now: datetime) -> float:
+    return max(0.0, (now - datetime.fromisoformat(since)).total_seconds())
+
+
+def breaches(signs: Signs, limits: Limits) -> tuple[Breach, ...]:
+    """What is beyond its limit."""
+    return tuple(
+        each
+        for each in (
+            _tick_breach(signs.tick_seconds, limits.tick_seconds),
+            _waiting_breach(BreachKind.PENDING, signs.pending, limits.pending_seconds),
+            _waiting_breach(BreachKind.DIRTY, signs.dirty, limits.dirty_seconds),
+            _dead_breach(signs.dead, limits.dead),
+            _held_breach(signs.held),
+            _notifications_breach(signs.notifications),
+        )
+        if each is not None
+    )
+
+
+def _tick_breach(seconds: float | None, limit: float) -> Breach | None:
+    if seconds is not None and seconds <= limit:
+        return None
+    since = "has ended yet" if seconds is None else f"ended for {age(seconds)}"
+    text = (
+        f"No landing tick {since} (limit {age(limit)}): see that Dagster's daemon runs "
+        "and the landing sensor is on, or run `landfall work`."
+    )
+    return Breach(BreachKind.TICK, text)
+
+
+def _waiting_breach(kind: BreachKind, waiting: Waiting | None, limit: float) -> Breach | None:
+    if waiting is None or waiting.seconds <= limit:
+        return None
+    text = (
+        f"{waiting.name} is {kind.value} for {age(waiting.seconds)} (limit "
+        f"{age(limit)}): `landfall status`, and the failed runs, say why."
+    )
+    return Breach(kind, text)
+
+
+def _dead_breach(dead: int, limit: int) -> Breach | None:
+    if dead <= limit:
+        return None
+    text = f"{_count(dead, 'file')} dead (limit {limit}): `landfall dead-letters` lists them."
+    return Breach(BreachKind.DEAD, text, dead)
+
+
+def _held_breach(held: Sequence[str]) -> Breach | None:
+    if not held:
+        return None
+    text = (
+        f"{_count(len(held), 'date')} held, the first is {held[0]}: `landfall status` has the "
+        "reason."
+    )
+    return Breach(BreachKind.HELD, text, len(held))
+
+
+def _notifications_breach(notifications: int) -> Breach | None:
+    if not notifications:
+        return None
+    text = (
+        f"{_count(notifications, 'notification')} in the landing queue's dead-letter queue: they "
+        "are no notifications of the landing bucket, or could not be settled; receive and delete "
+        "them there, then run `landfall reconcile`."
+    )
+    return Breach(BreachKind.NOTIFICATIONS, text, notifications)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+
+
+def _tell(landfall: Landfall, found: Sequence[Breach], repeat: timedelta | None) -> bool:
+    """Alert if something is new or worse, and bring what is remembered up to date."""
+    notices, now = landfall.ledger.notices, utc_now()
+    known = notices.alerted()
+    new = [each for each in found if is_news(each, known.get(each.kind), now, repeat)]
+    if new:
+        landfall.alerts.publish(_alert(found))
+    eased = [
+        replace(known[each.kind], count=each.count)
+        for each in found
+        if each not in new and each.count < known[each.kind].count
+    ]
+    told = [Alerted(each.kind.value, utc_text(now), each.count) for each in new]
+    notices.remember([*told, *eased])
+    notices.forget(known.keys() - {each.kind for each in found})
+    return bool(new)
+
+
+def is_news(
+    breach: Breach, before: Alerted | None, now: datetime, repeat: timedelta | None
+) -> bool:
+    """Whether a breach is to be alerted: not known yet, worse than it was, or long ago."""
+    if before is None or breach.count > before.count:
+        return True
+    return repeat is not None and now - datetime.fromisoformat(before.at) >= repeat
+
+
+def _alert(found: Sequence[Breach]) -> Alert:
+    what = ", ".join(each.kind.value for each in found)
+    text = "\n".join(each.text for each in found)
+    return Alert(AlertKind.WATCH, f"Landfall needs a person: {what}", text, {"count": len(found)})

@@ -1,0 +1,138 @@
+"""How a step by hand looks on a terminal, before and after it is done, and as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline_assets.show import some
+
+if TYPE_CHECKING:
+    from pipeline_assets.operations.affected import Affected
+    from pipeline_assets.operations.forget import Forgotten
+    from pipeline_assets.operations.replay import Candidate, ReplayPlan
+
+SHOWN_FILES = 10
+REFRESHED_BY = "run `landfall work --until-idle`, or let the sensors"
+
+
+def affected(out: Console, touched: "Affected") -> None:
+    """Files, rows, dates and tables that a step touches."""
+    states = Counter(each.state.value for each in touched.files)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    out.print(f"{number(len(touched.files), 'file')}: {told or 'none'}")
+    for each in touched.files[:SHOWN_FILES]:
+        out.print(f"  {escape(each.key)}  {each.state}, {number(each.rows, 'row')}")
+    _more(out, len(touched.files))
+    new = sum(not each.rows for each in touched.files)
+    later = f"; {new} of the files without any" if new and touched.rows else ""
+    out.print(f"Rows that count now: {touched.rows:,}{later}")
+    out.print(f"Event dates ({len(touched.days)}): {some(touched.days)}")
+    if touched.partitions:
+        out.print("Tables that are refreshed for them:")
+    for asset, days in touched.partitions.items():
+        out.print(f"  {asset}: {number(len(days), 'partition')}")
+
+
+def replay_plan(out: Console, plan: "ReplayPlan") -> None:
+    """What a replay would do."""
+    if plan.again:
+        affected(out, plan.affected)
+        for fate, count in Counter(each.fate.value for each in plan.again).items():
+            out.print(f"{number(count, 'file')} would be {fate}.")
+        if any(not each.rows for each in plan.affected.files):
+            out.print("The dates of a file that has no rows yet are known once it is loaded.")
+        if any(each.state == "LOADING" for each in plan.affected.files):
+            out.print("What a run is loading now counts for nothing when it ends.")
+    for each in plan.left[:SHOWN_FILES]:
+        out.print(f"[yellow]{escape(each.head.key)}[/] would be {each.fate}.")
+    _more(out, len(plan.left))
+
+
+def replayed(out: Console, plan: "ReplayPlan", count: int) -> None:
+    """What a replay came to."""
+    out.print(
+        f"[green]{number(count, 'file')} put back[/]; nothing was uploaded. Rows stay until a file "
+        f"is loaded again: {REFRESHED_BY}."
+    )
+    if count < len(plan.again):
+        out.print(f"{len(plan.again) - count} turned meanwhile by themselves.")
+
+
+def forgetting(out: Console, touched: "Affected", address: str) -> None:
+    """What forgetting a file would do, and what it would leave."""
+    affected(out, touched)
+    out.print(
+        f"The landed object stays at {escape(address)}: if it must go too, delete it there, and "
+        "the older versions that a versioned bucket keeps of it."
+    )
+
+
+def forgotten(out: Console, done: "Forgotten") -> None:
+    """What forgetting a file came to."""
+    if done.head.state != "FORGOTTEN":
+        out.print(
+            f"[yellow]{escape(done.head.key)} was put back meanwhile[/]: what it loads is left."
+        )
+        return
+    out.print(
+        f"[green]Forgotten[/]: {escape(done.head.key)}; {number(done.fragments, 'fragment')} "
+        "deleted from the lake. Older versions stay where the lake's bucket keeps them, until its "
+        "lifecycle expires them."
+    )
+    if done.dates:
+        out.print(
+            f"The tables of {some(done.dates)} follow with their next refresh: {REFRESHED_BY}."
+        )
+
+
+def replay_json(plan: "ReplayPlan", *, dry_run: bool, count: int | None) -> dict[str, object]:
+    """The facts of a replay; ``replayed`` is ``None`` when nothing was done."""
+    fates = {each.head.key: each.fate.value for each in plan.again}
+    left = [_left(each) for each in plan.left]
+    return affected_json(plan.affected) | {
+        "dry_run": dry_run,
+        "fates": fates,
+        "left": left,
+        "replayed": count,
+    }
+
+
+def forget_json(
+    touched: "Affected", *, dry_run: bool, done: "Forgotten | None"
+) -> dict[str, object]:
+    """The facts of forgetting a file; ``fragments_deleted`` is ``None`` when nothing was done."""
+    return affected_json(touched) | {
+        "dry_run": dry_run,
+        "state": done.head.state.value if done else None,
+        "fragments_deleted": done.fragments if done else None,
+    }
+
+
+def affected_json(touched: "Affected") -> dict[str, object]:
+    """The facts of what a step touches."""
+    return asdict(touched) | {"rows": touched.rows}
+
+
+def print_json(out: Console, values: Mapping[str, object]) -> None:
+    """Facts as JSON."""
+    out.print_json(json.dumps(values, default=str))
+
+
+def _left(candidate: "Candidate") -> dict[str, str]:
+    head = candidate.head
+    return {"key": head.key, "state": head.state.value, "why": candidate.fate.value}
+
+
+def number(count: int, noun: str) -> str:
+    """A count and its noun, in the plural where it belongs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _more(out: Console, count: int) -> None:
+    if count > SHOWN_FILES:
+        out.print(f"  and {count - SHOWN_FILES:,} more")

@@ -1,0 +1,81 @@
+"""What undisturbed runs come to: references that trials are held to, and the calls they make."""
+
+import threading
+from dataclasses import dataclass, field
+
+from fault_lane import WORK_SECONDS, Lanes, Place, land
+from fault_processes import HarnessError
+from fault_scenario import FIRST, OTHER_BYTES
+from fault_tables import Content, read_content
+
+RECORDINGS = 2
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls of an undisturbed run: those of every recording, and those of some only."""
+
+    common: tuple[str, ...]
+    differing: tuple[str, ...]
+
+
+@dataclass
+class Oracle:
+    """References by variant, each worked out when it is first asked for."""
+
+    lanes: Lanes
+    _known: dict[str, Content] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def content(self, variant: str) -> Content:
+        """What an undisturbed run leaves of a variant's files.
+
+        Variants: ``""`` the scenario itself; ``B key`` with other bytes at the key; ``first key``
+        with its first bytes; ``without key`` with nothing there.
+        """
+        with self._lock:
+            if variant not in self._known:
+                with self.lanes.place("reference") as place:
+                    _change(place, variant)
+                    self._known[variant] = _undisturbed(place)
+            return self._known[variant]
+
+    def record(self, recordings: int = RECORDINGS) -> Calls:
+        """Record undisturbed runs, one worker after the other.
+
+        Raises:
+            HarnessError: two of them left different contents.
+        """
+        recorded = []
+        for _ in range(recordings):
+            with self.lanes.place("recording") as place:
+                place.plan(record=True)
+                content = _undisturbed(place)
+                if self._known.setdefault("", content) != content:
+                    raise HarnessError("two undisturbed runs left different contents")
+                recorded.append([line.partition(" ")[2] for line in place.lines("calls")])
+        common = set(recorded[0]).intersection(*recorded)
+        return Calls(
+            tuple(call for call in recorded[0] if call in common),
+            tuple(sorted(set().union(*recorded) - common)),
+        )
+
+
+def _change(place: Place, variant: str) -> None:
+    what, _, key = variant.partition(" ")
+    if what == "B":
+        land(place, {key: OTHER_BYTES[key]})
+    if what == "first":
+        land(place, {key: FIRST[key]})
+    if what == "without":
+        place.landfall.aws.s3.delete_object(Bucket=place.landfall.bucket.name, Key=key)
+
+
+def _undisturbed(place: Place) -> Content:
+    worker = place.work()
+    if worker.wait(WORK_SECONDS) != 0:
+        raise HarnessError(f"an undisturbed run failed: {worker.output.read_text()}")
+    content = read_content(place.landfall)
+    if content.unfinished:
+        raise HarnessError(f"an undisturbed run is not finished: {content.unfinished}")
+    return content
