@@ -10,19 +10,19 @@ in it. An entry counts while its epoch is the one that its file was last loaded 
 turns after the heads were read raises the version later still, so the date stays dirty.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline_assets.errors import LandfallError, LeaseLostError
 from resources.ledger.codec import Item, dump, load
+from resources.ledger.manifests import Manifests, date_partition
 from resources.ledger.model import (
     DateCounts,
     DateHead,
     DirtyDate,
     Fault,
-    Fragment,
     utc_now,
     utc_text,
 )
@@ -41,11 +41,11 @@ class Refresh:
     started_at: datetime
 
 
-class Dates:
+class Dates(Manifests):
     """The ledger's event dates."""
 
     def __init__(self, table: LedgerTable, settings: Settings) -> None:
-        self._table = table
+        super().__init__(table)
         self._settings = settings
 
     def head(self, dataset: str, event_date: str) -> DateHead | None:
@@ -66,28 +66,6 @@ class Dates:
         """Every date of a dataset: reads the whole table, for reports only."""
         items = self._table.scan("head", f"date#{dataset}#")
         return sorted(map(_date_head, items), key=lambda head: head.event_date)
-
-    def add_entries(self, fragments: Sequence[Fragment]) -> None:
-        """Write manifest entries; they count once their file's head says so."""
-        self._table.batch_write([_entry_item(fragment) for fragment in fragments])
-
-    def manifest(self, dataset: str, event_date: str) -> list[Fragment]:
-        """The fragments that count for a date, in the order of their landing keys."""
-        items = self._table.query(_date_partition(dataset, event_date), "file#")
-        entries = [load(Fragment, item) for item in items]
-        heads = self._table.batch_get([(f"file#{entry.file_id}", "head") for entry in entries])
-        loaded = {str(head["file_id"]): head["loaded_epoch"] for head in heads}
-        counting = [entry for entry in entries if loaded.get(entry.file_id) == entry.epoch]
-        return sorted(counting, key=lambda entry: entry.landing_key)
-
-    def entries_of(self, dataset: str, event_date: str, file_id: str) -> list[Fragment]:
-        """A file's manifest entries for a date, whether they count or not, oldest epoch first."""
-        items = self._table.query(_date_partition(dataset, event_date), f"file#{file_id}#")
-        return [load(Fragment, item) for item in items]
-
-    def remove_entries(self, fragments: Sequence[Fragment]) -> None:
-        """Delete manifest entries, of fragments that count no more."""
-        self._table.batch_write(deletes=[_entry_key(fragment) for fragment in fragments])
 
     def raise_versions(self, dates: Iterable[tuple[str, str]]) -> None:
         """Make dates dirty; each is (dataset, event date)."""
@@ -328,12 +306,8 @@ def _date_head(item: Item) -> DateHead:
     return load(DateHead, item)
 
 
-def _date_partition(dataset: str, event_date: str) -> str:
-    return f"date#{dataset}#{event_date}"
-
-
 def _head_key(dataset: str, event_date: str) -> tuple[str, str]:
-    return _date_partition(dataset, event_date), "head"
+    return date_partition(dataset, event_date), "head"
 
 
 def _dirty_partition(dataset: str) -> str:
@@ -347,14 +321,3 @@ def _dirty_key(dataset: str, event_date: str) -> tuple[str, str]:
 def _dirty_item(dirty: DirtyDate) -> Item:
     pk, sk = _dirty_key(dirty.dataset, dirty.event_date)
     return {"pk": pk, "sk": sk, **dump(dirty)}
-
-
-def _entry_key(fragment: Fragment) -> tuple[str, str]:
-    dataset = fragment.fragment_key.split("/")[1]
-    partition = _date_partition(dataset, fragment.event_date)
-    return partition, f"file#{fragment.file_id}#{fragment.epoch:08d}"
-
-
-def _entry_item(fragment: Fragment) -> Item:
-    pk, sk = _entry_key(fragment)
-    return {"pk": pk, "sk": sk, **dump(fragment)}

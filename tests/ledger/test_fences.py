@@ -1,6 +1,7 @@
 """Each fence by itself, at the one moment that it is there for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from ledger_memory import Meanwhile, MemoryTable
@@ -198,3 +199,29 @@ def test_a_date_taken_over_from_a_run_that_may_still_write_is_refreshed_once_mor
     assert ledger.dirty() == {DAY: 2}, "at a later version, or equal content would not be written"
     assert ledger.refresh(run_id=OTHER_RUN)
     assert ledger.dirty() == {}
+
+
+@pytest.mark.parametrize("then", ["forgotten", "replayed"])
+def test_other_bytes_are_registered_though_another_step_overtakes_their_registration(
+    table: MemoryTable, ledger: LedgerParts, then: str
+) -> None:
+    head = ledger.land("A")
+    landed = ledger.upload("B")
+    steps: dict[str, Callable[[], object]] = {
+        "forgotten": lambda: ledger.files.forget(head, "on purpose"),
+        "replayed": lambda: ledger.files.put_back([head], "again"),
+    }
+    meanwhile(table, steps[then], call=2)
+
+    ledger.register(landed)
+
+    assert (ledger.head().etag, ledger.head().state) == ("B", FileState.LANDED)
+
+
+def test_an_overwritten_file_keeps_the_event_that_brought_its_bytes(ledger: LedgerParts) -> None:
+    ledger.land("A")
+    event = '{"eventName": "ObjectCreated:Put"}'
+
+    ledger.register(replace(ledger.upload("B"), event=event))
+
+    assert ledger.head().event == event
