@@ -488,3 +488,14 @@ class RunNotStartedError(EnvironmentFaultError):
             f"{what}: its run {run_id} failed before it began; that run's events say why. No "
             "attempt is counted; another run is requested by itself."
         )
+
+
+class OtherBytesError(FileError):
+    """Other bytes landed at a key while it was to be forgotten."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            key,
+            "other bytes landed there just now, so nothing was forgotten: look at it with "
+            "`landfall explain`, then forget it again if these must go too.",
+        )

@@ -134,7 +134,7 @@ class _Settlement:
         """Note that a key was deleted or overwritten; false when it holds what was registered."""
         now = current(self.landfall, self.dataset, head.key)
         if now is None:
-            self.landfall.ledger.files.gone(head.file_id)
+            self.landfall.ledger.files.gone(head)
         elif now.etag != head.etag:
             self.landfall.ledger.files.overwritten(head, now)
         return now is None or now.etag != head.etag

@@ -263,8 +263,15 @@ def settle(landfall: Landfall, messages: Iterable[Message]) -> None:
         if _prefix(event) not in known:
             bury(landfall, event, known)
     for event in events:
-        if event.kind is EventKind.REMOVED and landfall.bucket.stat(event.key) is None:
-            landfall.ledger.files.gone(file_id(event.bucket, event.key))
+        if event.kind is EventKind.REMOVED:
+            remove(landfall, event)
+
+
+def remove(landfall: Landfall, event: ObjectEvent) -> None:
+    """Note a deletion, if the key is still empty."""
+    head = landfall.ledger.files.head(file_id(event.bucket, event.key))
+    if head is not None and landfall.bucket.stat(event.key) is None:
+        landfall.ledger.files.gone(head)
 
 
 def register(landfall: Landfall, dataset: Dataset, events: Iterable[ObjectEvent]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from resources.aws import Aws
+from resources.dagster_instance import instance_home, open_instance
 from resources.local_aws.control import LocalAwsStatus, down, up
 from resources.local_aws.provision import provision
 from resources.local_aws.record import RECORD_FILE
@@ -40,6 +41,17 @@ def local_aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local
     down(own)
 
 
+@pytest.fixture(scope="session")
+def empty_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a Dagster instance without runs: making its databases takes a second."""
+    own = Settings.model_construct(home=tmp_path_factory.mktemp("empty-instance"))
+    with open_instance(own) as instance:
+        assert instance.get_runs(limit=1) == []
+        assert not instance.event_log_storage.all_asset_keys()
+        assert not instance.all_instigator_state()
+    return instance_home(own)
+
+
 @pytest.fixture
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting, profile or instance role of the machine reaches the test."""
@@ -54,6 +66,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def local_aws(
     local_aws_server: LocalAwsStatus,
+    empty_instance: Path,
     clean_environment: None,  # noqa: ARG001  # must come before the settings below
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -66,6 +79,7 @@ def local_aws(
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(local_aws_server.home / RECORD_FILE, home / RECORD_FILE)
+    shutil.copytree(empty_instance, home / empty_instance.name)
     suffix = uuid.uuid4().hex[:12]
     names = {
         "HOME": str(home),

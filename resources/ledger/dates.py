@@ -10,12 +10,13 @@ in it. An entry counts while its epoch is the one that its file was last loaded 
 turns after the heads were read raises the version later still, so the date stays dirty.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from pipeline_assets.errors import LandfallError, LeaseLostError
+from pipeline_assets.errors import LandfallError, LeaseLostError, LedgerBusyError
 from resources.ledger.codec import Item, dump, load
 from resources.ledger.manifests import Manifests, date_partition
 from resources.ledger.model import (
@@ -28,6 +29,11 @@ from resources.ledger.model import (
 )
 from resources.ledger.table import Change, Condition, ConditionFailedError, LedgerTable
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+GIVE_BACK_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -170,9 +176,17 @@ class Dates(Manifests):
         if refresh.taken_over:
             self.raise_versions([(refresh.dataset, refresh.event_date)])
         if head.dirty:
+            self._dirty_since(refresh)
             return False
         self._unmark(refresh)
         return True
+
+    def _dirty_since(self, refresh: Refresh) -> None:
+        """Say that what a date waits for came while it was refreshed."""
+        since = Change(set={"since": utc_text(refresh.started_at)})
+        key = _dirty_key(refresh.dataset, refresh.event_date)
+        with suppress(ConditionFailedError):
+            self._table.update(*key, change=since, condition=Condition("attribute_exists(#pk)"))
 
     def _unmark(self, refresh: Refresh) -> None:
         condition = Condition("#version <= :version", {"version": refresh.version})
@@ -190,7 +204,7 @@ class Dates(Manifests):
 
     def refuse(
         self, refresh: Refresh, run_id: str, error: LandfallError, *, fingerprint: str
-    ) -> DirtyDate:
+    ) -> DirtyDate | None:
         """Keep the error of a failed refresh and give the lease back.
 
         A retryable error is tried again by itself after a wait, a bounded number of times; any
@@ -198,14 +212,20 @@ class Dates(Manifests):
 
         Returns:
             What stands now: a later version, which a file raised meanwhile, is judged anew.
+            ``None`` when the lease was lost: then nothing was changed.
         """
+        return self._give_back(
+            refresh, run_id, lambda before: self._judged(before, error, fingerprint)
+        )
+
+    def _judged(self, before: DirtyDate, error: LandfallError, fingerprint: str) -> DirtyDate:
+        """A dirty date after one more attempt at it failed."""
         now = utc_now()
-        before = self._dirty(refresh)
         attempts = before.attempts + (not error.of_environment)
         again = error.retryable and attempts < self._settings.max_attempts
         fault = Fault.of(error, now)
         wait = self._settings.wait_after(attempts, of_environment=error.of_environment)
-        after = replace(
+        return replace(
             before,
             attempts=attempts,
             alone=True,
@@ -214,9 +234,6 @@ class Dates(Manifests):
             held=None if again else fault,
             fingerprint=fingerprint,
         )
-        stands = self._replace_dirty(after)
-        self.release(refresh, run_id)
-        return stands
 
     def give_up(
         self, refresh: Refresh, dead_run: str, error: LandfallError, *, fingerprint: str
@@ -226,9 +243,12 @@ class Dates(Manifests):
         Whoever opens it next leaves it dirty once more, so that a late write of that run is
         repaired.
         """
-        with suppress(LeaseLostError):
-            self._change_leased(refresh, dead_run, Change(set={"taken_over": True}))
-            self.refuse(refresh, dead_run, error, fingerprint=fingerprint)
+        self._give_back(
+            refresh,
+            dead_run,
+            lambda before: self._judged(before, error, fingerprint),
+            taken_over=True,
+        )
 
     def put_off(self, dataset: str, event_dates: Iterable[str], wait: timedelta) -> None:
         """Let dirty dates wait before their next refresh; no attempt is counted."""
@@ -243,28 +263,52 @@ class Dates(Manifests):
 
     def set_alone(self, refresh: Refresh, run_id: str) -> None:
         """Give back a date whose neighbour spoiled the run: it is refreshed by itself."""
-        self._replace_dirty(replace(self._dirty(refresh), alone=True))
-        self.release(refresh, run_id)
+        self._give_back(refresh, run_id, lambda before: replace(before, alone=True))
 
-    def _dirty(self, refresh: Refresh) -> DirtyDate:
-        """The dirty item as of the refresh's version, whatever was raised since."""
-        item = self._table.get(*_dirty_key(refresh.dataset, refresh.event_date))
-        if item:
-            return replace(load(DirtyDate, item), version=refresh.version)
-        return DirtyDate(
-            refresh.dataset, refresh.event_date, refresh.version, due_at=utc_text(utc_now())
-        )
+    def _give_back(
+        self,
+        refresh: Refresh,
+        run_id: str,
+        judge: Callable[[DirtyDate], DirtyDate],
+        *,
+        taken_over: bool = False,
+    ) -> DirtyDate | None:
+        """Give the lease back and say how the date goes on, in one transaction.
 
-    def _replace_dirty(self, dirty: DirtyDate) -> DirtyDate:
-        """Write a dirty item unless a later version's stands; return the one that stands."""
-        condition = Condition(
-            "attribute_not_exists(#pk) OR #version <= :version", {"version": dirty.version}
+        So whoever lost the lease says nothing, and of two who judge a dead run one counts.
+
+        Returns:
+            The dirty date that stands; ``None`` when the lease was lost.
+        """
+        for _ in range(GIVE_BACK_TRIES):
+            head = self.head(refresh.dataset, refresh.event_date)
+            if head is None or head.lease_run != run_id:
+                return None
+            found = self._table.get(*_dirty_key(refresh.dataset, refresh.event_date))
+            before = load(DirtyDate, found) if found else _dirty_after(head)
+            freed = replace(head, lease_run=None, taken_over=head.taken_over or taken_over)
+            is_later = before.version > refresh.version
+            after = before if is_later else judge(replace(before, version=refresh.version))
+            with suppress(ConditionFailedError):
+                self._table.transact(self._freeing(head, freed, found, after))
+                return after
+        raise LedgerBusyError(self._table.name)
+
+    def _freeing(
+        self, head: DateHead, freed: DateHead, found: Item | None, after: DirtyDate
+    ) -> "list[TransactWriteItemTypeDef]":
+        """The lease's end and the dirty item that stands then, if both are as they were read."""
+        as_read = Condition(
+            "#lease_run = :run AND #version = :version",
+            {"run": head.lease_run, "version": head.version},
         )
-        try:
-            self._table.put(_dirty_item(dirty), condition)
-        except ConditionFailedError as error:
-            return load(DirtyDate, error.found) if error.found else dirty
-        return dirty
+        same = Condition("attribute_not_exists(#pk)")
+        if found is not None:
+            same = Condition("#version = :version", {"version": found["version"]})
+        return [
+            self._table.transact_put(_head_item(freed), as_read),
+            self._table.transact_put(_dirty_item(after), same),
+        ]
 
     def _change_leased(self, refresh: Refresh, run_id: str, change: Change) -> DateHead:
         try:
@@ -308,6 +352,11 @@ def _date_head(item: Item) -> DateHead:
 
 def _head_key(dataset: str, event_date: str) -> tuple[str, str]:
     return date_partition(dataset, event_date), "head"
+
+
+def _head_item(head: DateHead) -> Item:
+    pk, sk = _head_key(head.dataset, head.event_date)
+    return {"pk": pk, "sk": sk, **dump(head)}
 
 
 def _dirty_partition(dataset: str) -> str:

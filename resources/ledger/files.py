@@ -161,14 +161,16 @@ class Files(Registering):
 
         self._table.each(fail, self.claim(files, dataset))
 
-    def gone(self, file_id: str) -> bool:
+    def gone(self, head: FileHead) -> bool:
         """Note that the object was deleted before it was loaded, or after it was given up.
+
+        Args:
+            head: as it was before the bucket was asked, so that what landed since stays.
 
         Returns:
             Whether the file's state changed: a loaded file keeps its rows and its state.
         """
-        head = self.head(file_id)
-        if head is None or head.state not in {*UNFINISHED, FileState.DEAD}:
+        if head.state not in {*UNFINISHED, FileState.DEAD}:
             return False
         turned = self._replace(head, replace(head, state=FileState.GONE))
         if turned is not None:

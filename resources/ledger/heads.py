@@ -34,8 +34,11 @@ from resources.ledger.model import (
 )
 from resources.ledger.table import Condition, ConditionFailedError, LedgerTable
 
-AS_READ = "#epoch = :epoch AND #attempts = :attempts AND #state = :state"
-"""The head is the one that was read: same bytes, and no attempt ended since."""
+AS_READ = "#epoch = :epoch AND #attempts = :attempts AND #state = :state AND "
+"""The head is the one that was read: same bytes, no attempt ended since, nothing else either."""
+TURN = "#turn = :turn"
+FIRST_TURN = "(attribute_not_exists(#turn) OR #turn = :turn)"
+"""Heads of before version 0.2 have no turn."""
 NEW = Condition("attribute_not_exists(#pk)")
 
 
@@ -145,5 +148,11 @@ class Heads:
 def as_read(head: FileHead) -> Condition:
     """The condition that a head is still the one that was read."""
     return Condition(
-        AS_READ, {"epoch": head.epoch, "attempts": head.attempts, "state": head.state.value}
+        AS_READ + (TURN if head.turn else FIRST_TURN),
+        {
+            "epoch": head.epoch,
+            "attempts": head.attempts,
+            "state": head.state.value,
+            "turn": head.turn,
+        },
     )

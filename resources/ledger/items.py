@@ -183,7 +183,8 @@ def with_history(before: FileHead, after: FileHead, note: str | None = None) -> 
         run_id=after.run_id,
         note=(note or (after.error.message if after.error else "")).strip()[:NOTE_LIMIT] or None,
     )
-    return replace(after, history=(*before.history, step)[-HISTORY_LIMIT:])
+    history = (*before.history, step)[-HISTORY_LIMIT:]
+    return replace(after, turn=before.turn + 1, history=history)
 
 
 def loaded_key_of(head: FileHead) -> tuple[str, str]:

@@ -78,10 +78,11 @@ def utc_text(moment: datetime) -> str:
 def is_due(due_at: str, wait: float, now: datetime) -> bool:
     """Whether something that was to wait some seconds is due.
 
-    A moment further away than the whole wait was written by a clock that runs ahead of this one:
-    nobody knows how long it still has to wait, and waiting for that clock could take hours.
+    A moment much further away than the whole wait was written by a clock that runs ahead: nobody
+    knows how long it still has to wait, and waiting for that clock could take hours. Small
+    differences between clocks are put up with: up to twice the wait.
     """
-    return not utc_text(now) < due_at <= utc_text(now + timedelta(seconds=wait))
+    return not utc_text(now) < due_at <= utc_text(now + 2 * timedelta(seconds=wait))
 
 
 def utc_now() -> datetime:
@@ -142,7 +143,11 @@ class Step:
 
 @dataclass(frozen=True)
 class FileHead:
-    """What the ledger knows of the file at one key."""
+    """What the ledger knows of the file at one key.
+
+    ``turn`` counts how often the head was replaced: attempts do not tell two heads apart when a
+    fault counted as none.
+    """
 
     file_id: str
     bucket: str
@@ -166,6 +171,7 @@ class FileHead:
     run_id: str | None = None
     error: Fault | None = None
     event: str | None = None
+    turn: int = 0
     history: tuple[Step, ...] = ()
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from pipeline_assets.errors import LandfallError
+from pipeline_assets.errors import LandfallError, OtherBytesError
 from resources.ledger.dates import Dates
 from resources.ledger.heads import NEW, Heads, as_read
 from resources.ledger.items import (
@@ -146,6 +146,9 @@ class Registering(Heads):
         Other bytes at its key, or a replay, load it again. Its dates become dirty. The pending
         item of the new epoch goes first, so that a crash before the dates are raised is made good
         by ``claim``.
+
+        Raises:
+            OtherBytesError: other bytes landed at the key since the head was read.
         """
         if head.state is FileState.FORGOTTEN:
             self._settle_forgotten([head])
@@ -169,7 +172,9 @@ class Registering(Heads):
         turned = self._replace(head, forgotten, why)
         if turned is None:
             now = self.head(head.file_id)
-            return self.forget(now or head, why)
+            if now is None or now.etag != head.etag:
+                raise OtherBytesError(head.key)
+            return self.forget(now, why)
         self._settle_forgotten([turned])
         self._table.batch_write(deletes=[dead_key(head), pending_key_of(head)])
         return turned

@@ -55,20 +55,20 @@ class LedgerTable:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._name = aws.settings.ledger_table
+        self.name = aws.settings.ledger_table
 
     def get(self, pk: str, sk: str) -> Item | None:
         """One item, read consistently."""
         with aws_errors(self._aws):
             answer = self._aws.dynamodb.get_item(
-                TableName=self._name, Key=_key(pk, sk), ConsistentRead=True
+                TableName=self.name, Key=_key(pk, sk), ConsistentRead=True
             )
         return decode(answer["Item"]) if "Item" in answer else None
 
     def query(self, pk: str, sk_prefix: str = "") -> list[Item]:
         """All items below a partition key, read consistently, in the order of their sort keys."""
         arguments: dict[str, Any] = {
-            "TableName": self._name,
+            "TableName": self.name,
             "KeyConditionExpression": "#pk = :pk",
             "ExpressionAttributeNames": {"#pk": "pk"},
             "ExpressionAttributeValues": {":pk": {"S": pk}},
@@ -86,7 +86,7 @@ class LedgerTable:
         """Every item of one kind in the whole table: for reports that a person asks for."""
         with aws_errors(self._aws):
             pages = self._aws.dynamodb.get_paginator("scan").paginate(
-                TableName=self._name,
+                TableName=self.name,
                 FilterExpression="#sk = :sk AND begins_with(#pk, :pk)",
                 ExpressionAttributeNames={"#pk": "pk", "#sk": "sk"},
                 ExpressionAttributeValues={":sk": {"S": sk}, ":pk": {"S": pk_prefix}},
@@ -107,12 +107,12 @@ class LedgerTable:
             _pause(attempt)
             with aws_errors(self._aws):
                 answer = self._aws.dynamodb.batch_get_item(
-                    RequestItems={self._name: {"Keys": wanted, "ConsistentRead": True}}
+                    RequestItems={self.name: {"Keys": wanted, "ConsistentRead": True}}
                 )
-            found += [decode(item) for item in answer["Responses"].get(self._name, [])]
+            found += [decode(item) for item in answer["Responses"].get(self.name, [])]
             left = answer.get("UnprocessedKeys", {})
-            wanted = list(left[self._name]["Keys"]) if self._name in left else []
-        raise LedgerBusyError(self._name)
+            wanted = list(left[self.name]["Keys"]) if self.name in left else []
+        raise LedgerBusyError(self.name)
 
     def batch_write(
         self, puts: Iterable[Item] = (), deletes: Iterable[tuple[str, str]] = ()
@@ -134,10 +134,10 @@ class LedgerTable:
                 return
             _pause(attempt)
             with aws_errors(self._aws):
-                answer = self._aws.dynamodb.batch_write_item(RequestItems={self._name: requests})
-            requests = list(answer.get("UnprocessedItems", {}).get(self._name, []))
+                answer = self._aws.dynamodb.batch_write_item(RequestItems={self.name: requests})
+            requests = list(answer.get("UnprocessedItems", {}).get(self.name, []))
         if requests:
-            raise LedgerBusyError(self._name)
+            raise LedgerBusyError(self.name)
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Put an item.
@@ -185,14 +185,14 @@ class LedgerTable:
     def transact_put(self, item: Item, condition: Condition) -> "TransactWriteItemTypeDef":
         """A conditional put as part of a transaction."""
         arguments = {"Item": encode(item), **_condition_arguments(condition)}
-        return cast("TransactWriteItemTypeDef", {"Put": {"TableName": self._name, **arguments}})
+        return cast("TransactWriteItemTypeDef", {"Put": {"TableName": self.name, **arguments}})
 
     def _conditionally(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - boto3's own
         call = getattr(self._aws.dynamodb, operation)
         try:
             with aws_errors(self._aws):
                 return call(
-                    TableName=self._name,
+                    TableName=self.name,
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     **arguments,
                 )

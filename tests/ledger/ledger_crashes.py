@@ -90,6 +90,6 @@ def deaths_of(ledger: LedgerParts, *, takes_effect: bool) -> Deaths:
 
 def _empty(ledger: LedgerParts) -> None:
     ledger.held.clear()
-    pages = ledger.table._aws.dynamodb.get_paginator("scan").paginate(TableName=ledger.table._name)
+    pages = ledger.table._aws.dynamodb.get_paginator("scan").paginate(TableName=ledger.table.name)
     keys = [(item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"]]
     ledger.table.batch_write(deletes=keys)

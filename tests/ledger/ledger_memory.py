@@ -54,6 +54,7 @@ class MemoryTable(LedgerTable):
     """Items in a dictionary; anything can happen at every write."""
 
     def __init__(self) -> None:
+        self.name = "memory"
         self.items: dict[tuple[str, str], Item] = {}
         self.interruption: Interruption | None = None
 

@@ -206,7 +206,7 @@ class Pipeline:
         now = current(self.landfall, dataset(DATASET), claim.head.key)
         moved = isinstance(error, ObjectChangedError)
         if moved and now is None:
-            self.ledger.files.gone(claim.head.file_id)
+            self.ledger.files.gone(claim.head)
         elif moved and now is not None and now.etag != claim.head.etag:
             self.ledger.files.overwritten(claim.head, now)
         else:

@@ -15,13 +15,18 @@ from ledger_scenario import (
     LedgerParts,
     corrupt,
     fragment,
-    id_of,
     outcome,
     requested,
 )
 
+from pipeline_assets.errors import (
+    DateRefusedError,
+    OtherBytesError,
+    RefreshDiedError,
+    RunCanceledError,
+)
 from resources.ledger.files import Claim
-from resources.ledger.model import FileState
+from resources.ledger.model import FileState, utc_text
 from resources.ledger.registering import Registration
 from resources.settings import Settings
 
@@ -102,7 +107,7 @@ def test_a_worker_whose_later_attempt_was_given_up_fails_nothing(ledger: LedgerP
 def test_a_worker_whose_object_was_noted_as_deleted_finishes_nothing(ledger: LedgerParts) -> None:
     ledger.land("A")
     claim = ledger.claim_one()
-    ledger.files.gone(id_of())
+    ledger.files.gone(ledger.head())
 
     assert ledger.files.finish([(claim, outcome(claim.head, DAY))], RUN) == []
 
@@ -225,3 +230,91 @@ def test_an_overwritten_file_keeps_the_event_that_brought_its_bytes(ledger: Ledg
     ledger.register(replace(ledger.upload("B"), event=event))
 
     assert ledger.head().event == event
+
+
+def test_a_worker_that_lost_its_date_refuses_nothing(ledger: LedgerParts) -> None:
+    ledger.land("A")
+    ledger.load(DAY)
+    lost = ledger.dates.open(DATASET, DAY, RUN)
+    assert lost is not None
+    taken = ledger.dates.take_over(DATASET, DAY, run_id=OTHER_RUN, dead_run=RUN)
+    assert taken is not None
+    ledger.dates.close(taken, OTHER_RUN)
+    again = ledger.dates.open(DATASET, DAY, OTHER_RUN)
+    assert again is not None
+    assert ledger.dates.close(again, OTHER_RUN)
+
+    refused = DateRefusedError(DATASET, DAY, "too many rows are invalid")
+    assert ledger.dates.refuse(lost, RUN, refused, fingerprint="contract") is None
+    ledger.dates.set_alone(lost, RUN)
+
+    assert ledger.dates.dirty(DATASET) == []
+
+
+def test_the_death_of_a_run_counts_once_though_two_observers_judge_it(
+    table: MemoryTable, ledger: LedgerParts
+) -> None:
+    ledger.land("A")
+    ledger.load(DAY)
+    held = ledger.dates.open(DATASET, DAY, RUN)
+    assert held is not None
+    died = RefreshDiedError(DATASET, DAY, RUN)
+
+    def give_up() -> None:
+        ledger.dates.give_up(held, RUN, died, fingerprint="contract")
+
+    meanwhile(table, give_up)
+    give_up()
+
+    (dirty,) = ledger.dates.dirty(DATASET)
+    assert dirty.attempts == 1
+
+
+def test_a_stopped_run_that_goes_on_spends_no_attempt_of_the_run_after_it(
+    ledger: LedgerParts,
+) -> None:
+    ledger.land("A")
+    stopped = ledger.claim_one()
+    ledger.files.fail(stopped, RunCanceledError(KEY, RUN), RUN)
+    after = ledger.claim_one()
+
+    assert ledger.files.fail(stopped, corrupt(), RUN) is None
+
+    assert ledger.head().attempts == 0
+    assert len(ledger.files.finish([(after, outcome(after.head, DAY))], OTHER_RUN)) == 1
+
+
+def test_bytes_that_land_while_a_deletion_is_noted_stay(ledger: LedgerParts) -> None:
+    ledger.land("A")
+    deleted = ledger.head()
+    ledger.land("B")
+
+    assert not ledger.files.gone(deleted)
+
+    assert (ledger.head().state, ledger.head().etag) == (FileState.LANDED, "B")
+
+
+def test_bytes_that_nobody_looked_at_are_not_forgotten(ledger: LedgerParts) -> None:
+    ledger.land("A")
+    shown = ledger.head()
+    ledger.land("B")
+
+    with pytest.raises(OtherBytesError, match="other bytes landed"):
+        ledger.files.forget(shown, "on purpose")
+
+    assert (ledger.head().state, ledger.head().etag) == (FileState.LANDED, "B")
+
+
+def test_a_date_that_is_turned_during_each_refresh_is_dirty_since_the_last_one(
+    ledger: LedgerParts,
+) -> None:
+    ledger.land("A")
+    ledger.load(DAY)
+    refresh = ledger.dates.open(DATASET, DAY, RUN)
+    assert refresh is not None
+    ledger.dates.raise_versions([(DATASET, DAY)])
+
+    assert not ledger.dates.close(refresh, RUN)
+
+    (dirty,) = ledger.dates.dirty(DATASET)
+    assert dirty.since == utc_text(refresh.started_at)

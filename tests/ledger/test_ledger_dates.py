@@ -194,6 +194,7 @@ def test_a_retryable_refusal_waits_and_is_held_when_its_attempts_are_used_up(
     stood = []
     for _ in range(ledger.settings.max_attempts):
         refusal = ledger.dates.refuse(opened(ledger), RUN, faulty(), fingerprint=CONTRACT)
+        assert refusal is not None
         assert refusal == dirty_date(ledger)
         stood.append((refusal.attempts, refusal.alone, refusal.held is not None))
 
@@ -209,6 +210,7 @@ def test_a_refusal_that_is_tried_again_waits_longer_each_time(ledger: LedgerPart
     for wait in (100, 200, 400):
         before = utc_now()
         refusal = ledger.dates.refuse(opened(ledger), RUN, faulty(), fingerprint=CONTRACT)
+        assert refusal is not None
         assert utc_text(before + _s(wait / 2)) <= refusal.due_at <= utc_text(utc_now() + _s(wait))
 
 
@@ -217,6 +219,7 @@ def test_a_fault_of_the_environment_never_holds_a_date(ledger: LedgerParts) -> N
     error = AwsUnreachableError("nowhere", local=True)
     for _ in range(ledger.settings.max_attempts + 1):
         refusal = ledger.dates.refuse(opened(ledger), RUN, error, fingerprint=CONTRACT)
+        assert refusal is not None
         assert (refusal.attempts, refusal.held) == (0, None)
 
 

@@ -54,7 +54,7 @@ def test_registering_an_overwrite(serial: LedgerParts, before: str, deaths: Deat
         if before == "dead":
             serial.files.fail(serial.claim_one(), UnsupportedFormatError(KEY, "no"), RUN)
         if before == "gone":
-            serial.files.gone(id_of())
+            serial.files.gone(serial.head())
         landed = serial.upload("B")
         return lambda: serial.register(landed)
 
@@ -203,10 +203,10 @@ def test_giving_up_a_dead_runs_files(serial: LedgerParts, deaths: Deaths) -> Non
 def test_noting_that_a_file_is_gone(serial: LedgerParts, deaths: Deaths) -> None:
     def prepare() -> Step:
         serial.land("A")
-        return lambda: serial.files.gone(id_of())
+        return lambda: serial.files.gone(serial.head())
 
     for _ in deaths(prepare):
-        serial.files.gone(id_of())
+        serial.files.gone(serial.head())
         serial.claim()
         assert (serial.head().state, serial.pending()) == (FileState.GONE, [])
 

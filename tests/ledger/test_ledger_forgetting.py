@@ -19,7 +19,6 @@ from ledger_scenario import (
     RUN,
     LedgerParts,
     corrupt,
-    id_of,
     landing,
     outcome,
 )
@@ -221,7 +220,7 @@ def test_a_deleted_object_stays_forgotten_so_that_its_bytes_do_not_come_back(
 ) -> None:
     forget(memory, loaded(memory))
     memory.remove()
-    assert not memory.files.gone(id_of())
+    assert not memory.files.gone(memory.head())
 
     memory.register(memory.upload("A"))
 

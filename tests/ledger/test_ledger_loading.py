@@ -318,7 +318,7 @@ def test_a_dead_file_whose_object_is_deleted_is_gone_and_no_longer_dead(
     ledger.fail_all()
     assert [each.key for each in ledger.files.dead(DATASET)] == [KEY]
 
-    assert ledger.files.gone(id_of())
+    assert ledger.files.gone(ledger.head())
 
     assert ledger.head().state is FileState.GONE
     assert ledger.files.dead(DATASET) == []

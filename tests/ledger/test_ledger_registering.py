@@ -143,7 +143,7 @@ def test_a_b_a_with_b_loaded_between_loads_a_once_more(
 def test_an_object_that_was_gone_and_came_back_is_loaded(ledger: LedgerParts) -> None:
     ledger.land("A")
     ledger.remove()
-    assert ledger.files.gone(id_of())
+    assert ledger.files.gone(ledger.head())
     assert (ledger.head().state, ledger.pending()) == (FileState.GONE, [])
     assert ledger.register(landing("A")) == [STALE]
 
@@ -157,14 +157,10 @@ def test_a_deleted_object_that_was_loaded_keeps_its_rows(ledger: LedgerParts) ->
     ledger.land("A")
     ledger.load(DAY)
 
-    assert not ledger.files.gone(id_of())
+    assert not ledger.files.gone(ledger.head())
 
     assert ledger.head().state is FileState.LOADED
     assert ledger.manifest() == [(KEY, "A")]
-
-
-def test_an_unknown_file_cannot_be_gone(ledger: LedgerParts) -> None:
-    assert not ledger.files.gone(id_of())
 
 
 @pytest.mark.parametrize("lost", ["pending#events#", "day#events#"])

@@ -60,7 +60,7 @@ def found(listing: Listing) -> dict[str, int]:
 def stored_slices(ledger: LedgerParts) -> set[str]:
     """Partition keys below which slices stand."""
     table = ledger.table
-    items = table._aws.dynamodb.scan(TableName=table._name)["Items"]
+    items = table._aws.dynamodb.scan(TableName=table.name)["Items"]
     return {item["pk"]["S"] for item in items if item["pk"]["S"].startswith("listing#")}
 
 

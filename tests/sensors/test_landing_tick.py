@@ -185,6 +185,16 @@ def test_an_object_below_no_dataset_that_was_deleted_and_landed_again_is_dead_ag
     assert [each.key for each in landfall.ledger.files.dead(NO_DATASET)] == ["stray.csv"]
 
 
+def test_the_deletion_of_an_object_that_nobody_knew_changes_nothing(landfall: Landfall) -> None:
+    put(landfall)
+    remove(landfall)
+    landfall.queue.delete(next(landfall.queue.receive(1)))
+
+    assert tick(landfall) == []
+
+    assert list(landfall.ledger.files.all()) == []
+
+
 def test_an_object_that_is_deleted_before_it_was_loaded_is_gone(landfall: Landfall) -> None:
     put(landfall)
     tick(landfall)
