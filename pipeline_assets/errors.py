@@ -120,10 +120,11 @@ class FileError(LandfallError):
 
 
 class CorruptFileError(FileError):
-    """The bytes are not what their format promises.
+    """The bytes are not what their format promises; they came whole, so trying again is vain."""
 
-    Retryable, because a cut download looks the same; bounded attempts end it.
-    """
+
+class CutDownloadError(FileError):
+    """Not all bytes of an object came."""
 
     retryable = True
 

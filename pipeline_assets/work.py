@@ -31,8 +31,9 @@ QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class Backlog:
     """What is not finished: messages, files, requests and dates that wait for something.
 
-    ``letters`` counts dead files that nobody was told of yet. They are sent at every tick, and
-    what AWS refuses to take must not keep anyone waiting, so they alone are no work.
+    ``letters`` counts dead files that nobody was told of yet, up to ``max_letters_per_tick``. They
+    are sent at every tick, and what AWS refuses to take must not keep anyone waiting, so they alone
+    are no work.
     """
 
     messages: int
@@ -178,7 +179,7 @@ def backlog(landfall: Landfall) -> Backlog:
         requests += len(landfall.ledger.requests.open(dataset.name).requests)
         dirty = landfall.ledger.dates.dirty(dataset.name)
         dates += sum(not (each.held and each.fingerprint == contract) for each in dirty)
-    letters = len(landfall.ledger.files.unreported())
+    letters = len(landfall.ledger.files.unreported(landfall.settings.max_letters_per_tick))
     return Backlog(sum(landfall.queue.depth()), files, requests, dates, letters)
 
 

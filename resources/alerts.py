@@ -10,12 +10,13 @@ from botocore.exceptions import ClientError
 
 from pipeline_assets.errors import AwsBusyError, AwsRefusedError, NotProvisionedError
 from resources.aws import Aws, aws_errors, error_code
+from resources.settings import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
 
-SUBJECT_LIMIT = 100
-"""Characters of a subject, which is ASCII on one line (Amazon SNS API reference, "Publish")."""
+SUBJECT_LIMIT = 99
+"""Characters of a subject, ASCII on one line: below 100 (Amazon SNS API reference, "Publish")."""
 TEXT_LIMIT = 256 * 1024
 """Bytes of a message with its attributes (Amazon SNS API reference, "Publish")."""
 ATTRIBUTES_ROOM = 4096
@@ -55,11 +56,18 @@ class Alerts:
 
     @cached_property
     def topic_arn(self) -> str:
-        """ARN of the topic; a name is looked up by CreateTopic, which changes none that exists."""
+        """ARN of the topic, made of its name where the settings have that only.
+
+        At an emulator CreateTopic says it, and changes no topic that exists. In a real account it
+        would make one that nobody subscribes to, so there the caller's own account is named.
+        """
         topic = self._aws.settings.alerts_topic
         if topic.startswith("arn:"):
             return topic
         with aws_errors(self._aws):
+            if self._aws.settings.env is Environment.AWS:
+                caller = self._aws.sts.get_caller_identity()["Arn"]
+                return _topic_arn(caller, self._aws.sns.meta.region_name, topic)
             try:
                 return self._aws.sns.create_topic(Name=topic)["TopicArn"]
             except ClientError as error:
@@ -81,6 +89,12 @@ class Alerts:
                 )
             except ClientError as error:
                 raise _translated(error, self._aws.settings.alerts_topic) from error
+
+
+def _topic_arn(caller: str, region: str, name: str) -> str:
+    """ARN of a topic in a caller's account ("Amazon Resource Names", AWS General Reference)."""
+    _, partition, _, _, account, _ = caller.split(":", 5)
+    return f"arn:{partition}:sns:{region}:{account}:{name}"
 
 
 def _subject(text: str) -> str:

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,9 +23,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from pipeline_assets.errors import (
     AwsBusyError,
@@ -91,6 +90,21 @@ MISSING_CODES = {
 }
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long one call may take: seconds to connect and to be answered, and how many tries."""
+
+    connect: float
+    read: float
+    tries: int
+
+
+PATIENCE = Patience(connect=5, read=60, tries=5)
+SHORT = Patience(connect=3, read=5, tries=2)
+PATIENCES = {"sqs": Patience(connect=5, read=10, tries=3), "sns": SHORT, "sts": SHORT}
+"""Dagster ends a tick after 60 s, so what it calls besides S3 and the ledger must answer soon."""
+
+
 class Aws:
     """Typed clients for one endpoint, safe to share between threads.
 
@@ -150,11 +164,12 @@ class Aws:
 
     def _arguments(self, service: str) -> dict[str, Any]:
         local = self._uses_local(service)
+        patience = PATIENCES.get(service, PATIENCE)
         config = Config(
             max_pool_connections=self.settings.io_threads + 2,
-            retries={"mode": "standard", "total_max_attempts": 2 if local else 5},
-            connect_timeout=5,
-            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 2 if local else patience.tries},
+            connect_timeout=patience.connect,
+            read_timeout=patience.read,
             s3={"addressing_style": "path"} if self.settings.env is Environment.LOCAL else None,
             # A proxy of the environment is for the world outside, never for this machine.
             proxies={} if local else None,
@@ -184,6 +199,12 @@ class Aws:
         """SNS."""
         with self._making():
             return self._session_for("sns").client("sns", **self._arguments("sns"))
+
+    @cached_property
+    def sts(self) -> Any:  # noqa: ANN401 - its stubs are none of the dependencies
+        """STS, for GetCallerIdentity alone: it needs no permission."""
+        with self._making():
+            return self._session_for("sts").client("sts", **self._arguments("sts"))
 
     def polars_storage_options(self) -> dict[str, str]:
         """Endpoint, region and credentials of the S3 client, as Polars' object store takes them."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from pipeline_assets.errors import CorruptFileError, ObjectChangedError, ObjectGoneError
+from pipeline_assets.errors import CutDownloadError, ObjectChangedError, ObjectGoneError
 from resources.aws import Aws, aws_errors, error_code
 
 MESSAGES_PER_CALL = 10
@@ -23,6 +23,8 @@ KEYS_PER_PAGE = 1000
 """Keys of one ListObjectsV2 (Amazon S3 API reference)."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 CHANGED = frozenset({"412", "PreconditionFailed"})
+MAX_SIZE = 2**63  # no object is as large, and numbers of DynamoDB end at 38 digits
+UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
 class EventKind(Enum):
@@ -93,7 +95,7 @@ def read_notification(body: str) -> tuple[ObjectEvent, ...]:
         if notification.get("Event") == "s3:TestEvent":
             return ()
         return tuple(event for record in notification["Records"] for event in _event(record))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"not an S3 notification: {error!r}") from error
 
 
@@ -103,13 +105,17 @@ def _event(record: dict[str, dict[str, dict[str, str]]]) -> Iterator[ObjectEvent
     if name not in kinds:
         return
     stored = record["s3"]["object"]
+    key, size = unquote_plus(stored["key"]), int(stored.get("size", 0))
+    key.encode()  # half a surrogate pair is no letter of any key
+    if not 0 <= size < MAX_SIZE:
+        raise ValueError(size)
     yield ObjectEvent(
         kind=kinds[name],
         bucket=str(record["s3"]["bucket"]["name"]),
-        key=unquote_plus(stored["key"]),
+        key=key,
         etag=str(stored.get("eTag", "")).strip('"'),
-        size=int(stored.get("size", 0)),
-        at=datetime.fromisoformat(str(record["eventTime"])),
+        size=size,
+        at=datetime.fromisoformat(str(record["eventTime"])).astimezone(UTC),
         record=json.dumps(record, separators=(",", ":")),
     )
 
@@ -271,7 +277,7 @@ class LandingBucket:
         Raises:
             ObjectGoneError: the key holds nothing any more.
             ObjectChangedError: the key holds other bytes.
-            CorruptFileError: the connection broke before all bytes came.
+            CutDownloadError: the connection broke before all bytes came.
         """
         try:
             with aws_errors(self._aws):
@@ -290,6 +296,6 @@ class LandingBucket:
                 for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                     file.write(chunk)
         except (HTTPClientError, IncompleteReadError, BotoConnectionError) as error:
-            raise CorruptFileError(key, f"the download broke off: {error}") from error
+            raise CutDownloadError(key, f"the download broke off: {error}") from error
         if path.stat().st_size != expected:
-            raise CorruptFileError(key, f"{path.stat().st_size} of {expected} bytes were received.")
+            raise CutDownloadError(key, f"{path.stat().st_size} of {expected} bytes were received.")

@@ -19,7 +19,6 @@ from pipeline_assets.partitions import days_between
 from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
-from resources.ledger.ticks import REFRESH
 from sensors import landing, outcome, reconcile, refresh
 
 TICK_SECONDS = 5
@@ -84,7 +83,6 @@ def refresh_sensor(jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
     def sensor(landfall: dg.ResourceParam[Landfall]) -> Iterator[dg.RunRequest | dg.SkipReason]:
         try:
             waiting = refresh.tick(landfall, fingerprint_on_disk)
-            landfall.ledger.ticks.note(REFRESH)
         except AwsUnreachableError as error:
             yield dg.SkipReason(str(error))
             return
@@ -138,9 +136,17 @@ def _outcome_sensor(name: str, status: dg.DagsterRunStatus) -> dg.SensorDefiniti
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Gives back the files and dates that such a run still holds.",
     )
-    def sensor(context: dg.RunStatusSensorContext, landfall: dg.ResourceParam[Landfall]) -> None:
-        done = outcome.give_back(landfall, ended_run(context))
-        context.log.info("Run %s: %s", context.dagster_run.run_id, done)
+    def sensor(
+        context: dg.RunStatusSensorContext, landfall: dg.ResourceParam[Landfall]
+    ) -> dg.SkipReason | None:
+        run_id = context.dagster_run.run_id
+        try:
+            done = outcome.give_back(landfall, ended_run(context))
+        except AwsUnreachableError as error:
+            # Dagster shows a run to such a sensor once only, whether it fails or not.
+            return dg.SkipReason(f"{error} What run {run_id} holds comes back after its lease.")
+        context.log.info("Run %s: %s", run_id, done)
+        return None
 
     return sensor
 

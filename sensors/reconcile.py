@@ -35,6 +35,7 @@ from resources.ledger.model import (
 )
 from resources.ledger.registering import Registration
 from resources.ledger.table import BATCH_GET_LIMIT
+from resources.ledger.ticks import RECONCILE
 from resources.settings import Settings
 
 REGISTERED = frozenset({Registration.NEW, Registration.OVERWRITTEN})
@@ -69,6 +70,7 @@ def tick(landfall: Landfall) -> Walk:
         on = walk_on(landfall, on, deadline)
         if time.monotonic() > deadline:
             break
+    landfall.ledger.ticks.note(RECONCILE)
     return on or landfall.ledger.listing.walk()
 
 

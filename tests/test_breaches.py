@@ -16,15 +16,18 @@ from pipeline_assets.operations.watch import (
 )
 from resources.ledger.model import utc_now, utc_text
 from resources.ledger.ticks import Alerted
+from resources.settings import Settings
 
-LIMITS = Limits(pending_seconds=3600, dirty_seconds=3600, tick_seconds=600, dead=0)
-WELL = Signs(None, None, tick_seconds=5.0, dead=0, held=(), notifications=0)
+LIMITS = Limits(
+    pending_seconds=3600, dirty_seconds=3600, tick_seconds=600, reconcile_seconds=1500, dead=0
+)
+WELL = Signs(None, None, 5.0, 5.0, dead=0, held=(), notifications=0)
 REPEAT = timedelta(hours=4)
 
 
 def test_nothing_beyond_a_limit_is_no_breach() -> None:
     waiting = Waiting("events/a.csv", 3600.0)
-    at_limit = Signs(waiting, waiting, tick_seconds=600.0, dead=0, held=(), notifications=0)
+    at_limit = Signs(waiting, waiting, 600.0, 1500.0, dead=0, held=(), notifications=0)
 
     assert breaches(WELL, LIMITS) == breaches(at_limit, LIMITS) == ()
 
@@ -34,6 +37,8 @@ def test_nothing_beyond_a_limit_is_no_breach() -> None:
     [
         (replace(WELL, tick_seconds=601.0), BreachKind.TICK, "10 min"),
         (replace(WELL, tick_seconds=None), BreachKind.TICK, "yet"),
+        (replace(WELL, reconcile_seconds=1501.0), BreachKind.RECONCILE, "reconcile sensor"),
+        (replace(WELL, reconcile_seconds=None), BreachKind.RECONCILE, "yet"),
         (replace(WELL, pending=Waiting("a.csv", 7200.0)), BreachKind.PENDING, "a.csv"),
         (replace(WELL, dirty=Waiting("events 2025", 7200.0)), BreachKind.DIRTY, "events 2025"),
         (replace(WELL, dead=1), BreachKind.DEAD, "1 file is dead"),
@@ -48,6 +53,12 @@ def test_each_sign_beyond_its_limit_is_a_breach_of_its_own(
 
     assert breach.kind is kind
     assert told in breach.text
+
+
+def test_a_reconcile_tick_may_rest_as_long_as_there_is_nothing_to_walk() -> None:
+    limits = Limits.of(Settings(watch_tick_seconds=10, reconcile_seconds=100))
+
+    assert (limits.tick_seconds, limits.reconcile_seconds) == (10, 110)
 
 
 def test_fewer_dead_files_than_allowed_are_no_breach() -> None:

@@ -2,12 +2,14 @@
 
 ``send_letters`` empties the ledger's list of deaths that nobody was told of. A letter is sent, then
 marked as sent, then alerted with all others of the tick, then taken off the list: a crash or a
-refusal in between sends what was not sent, and at worst a letter twice, under the same id.
+refusal in between sends what was not sent, and at worst a letter twice, under the same id, or an
+alert. Letters that wait for their alert alone keep no other letter waiting.
 """
 
 import logging
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,7 +37,10 @@ log = logging.getLogger("landfall.dead_letters")
 
 @dataclass(frozen=True)
 class Sending:
-    """What became of the letters: how many files were reported, how many wait, and why."""
+    """What became of the letters: how many files were reported, how many wait, and why.
+
+    What waits is counted up to ``max_letters_per_tick``.
+    """
 
     reported: int = 0
     left: int = 0
@@ -45,71 +50,84 @@ class Sending:
 def send_letters(landfall: Landfall) -> Sending:
     """Report files that died: a dead letter each, and one alert for all of them.
 
-    At most ``max_letters_per_tick`` of them. What AWS refuses stays for the next time, with one
-    warning in the log; it never raises for that, since loading must go on.
+    At most ``max_letters_per_tick`` of them, and no more once ``max_tick_seconds`` are over. What
+    AWS refuses stays for the next time, with one warning in the log; it never raises for that,
+    since loading must go on.
     """
-    waiting = landfall.ledger.files.unreported()
-    if not waiting:
+    limit = landfall.settings.max_letters_per_tick
+    posted = landfall.ledger.notices.posted()
+    waiting = landfall.ledger.files.unreported(limit + len(posted))
+    if not waiting and not posted:
         return Sending()
-    part = waiting[: landfall.settings.max_letters_per_tick]
-    heads = _dead(landfall, part)
-    over = [each for each in part if each not in heads]
-    landfall.ledger.files.reported(over)
-    told, refusal = _report(landfall, heads)
-    left = len(waiting) - len(over) - len(told)
+    known = set(posted)
+    unposted = [each for each in waiting if each not in known][:limit]
+    sent, unsent = _post(landfall, _still_dead(landfall, unposted))
+    told, untold = _tell(landfall, _still_dead(landfall, [*posted, *sent][:limit]))
+    left = len(landfall.ledger.files.unreported(limit))
+    refusal = unsent or untold
     if refusal is not None:
-        log.warning("Dead files that nobody was told of yet: %d. %s", left, refusal)
+        counted = f"{left} or more" if left == limit else f"{left}"
+        log.warning("Dead files that nobody was told of yet: %s. %s", counted, refusal)
     return Sending(len(told), left, refusal)
 
 
-def _dead(
-    landfall: Landfall, waiting: Collection[UnreportedFile]
+def _still_dead(
+    landfall: Landfall, files: Collection[UnreportedFile]
 ) -> dict[UnreportedFile, FileHead]:
-    """Heads of the files that are still dead in the epoch in which they died."""
-    heads = landfall.ledger.files.heads(each.file_id for each in waiting)
-    return {
+    """Heads of those that are dead in the epoch in which they died; nobody is told of others."""
+    heads = landfall.ledger.files.heads(each.file_id for each in files)
+    dead = {
         each: heads[each.file_id]
-        for each in waiting
+        for each in files
         if each.file_id in heads
         and heads[each.file_id].epoch == each.epoch
         and heads[each.file_id].state is FileState.DEAD
     }
+    _settle(landfall, [each for each in files if each not in dead])
+    return dead
 
 
-def _report(
-    landfall: Landfall, heads: dict[UnreportedFile, FileHead]
-) -> tuple[list[UnreportedFile], str | None]:
-    """Send letters, then the alert; returns who was reported, and why others were not."""
-    posted, refusal = _post(landfall, heads)
-    if not posted:
-        return [], refusal
-    try:
-        landfall.alerts.publish(alert([heads[each] for each in posted]))
-    except (LandfallError, ClientError, BotoCoreError) as error:
-        return [], str(error)
-    landfall.ledger.files.reported(posted)
-    landfall.ledger.notices.unpost(posted)
-    return posted, refusal
+def _settle(landfall: Landfall, files: Sequence[UnreportedFile]) -> None:
+    """Take files off the list, then their marks: a crash in between repeats an alert only."""
+    landfall.ledger.files.reported(files)
+    landfall.ledger.notices.unpost(files)
 
 
 def _post(
-    landfall: Landfall, heads: dict[UnreportedFile, FileHead]
+    landfall: Landfall, heads: Mapping[UnreportedFile, FileHead]
 ) -> tuple[list[UnreportedFile], str | None]:
-    """Send the letters that were not sent; returns all that are, and why others are not."""
-    posted = sorted(landfall.ledger.notices.posted(heads), key=lambda each: each.file_id)
-    by_id = {letter_id(each.file_id, each.epoch): each for each in heads if each not in posted}
-    letters = [DeadLetter.of(heads[each]) for each in by_id.values()]
+    """Send letters and mark them as sent; returns whose were, and why others were not."""
+    deadline = time.monotonic() + landfall.settings.max_tick_seconds
+    by_id = {letter_id(each.file_id, each.epoch): each for each in heads}
+    posted: list[UnreportedFile] = []
     refusal = None
     try:
-        for batch in landfall.dead_letters.batches(letters):
+        for batch in landfall.dead_letters.batches(map(DeadLetter.of, heads.values())):
             refused = landfall.dead_letters.send(batch)
             taken = [by_id[letter.id] for letter in batch if letter.id not in refused]
             landfall.ledger.notices.post(taken)
             posted += taken
             refusal = next(iter(refused.values()), refusal)
+            if time.monotonic() > deadline:  # loading must go on
+                break
     except (LandfallError, ClientError, BotoCoreError) as error:
         refusal = str(error)
     return posted, refusal
+
+
+def _tell(
+    landfall: Landfall, heads: Mapping[UnreportedFile, FileHead]
+) -> tuple[list[UnreportedFile], str | None]:
+    """Alert files whose letters were sent; returns who was reported, and why none was."""
+    if not heads:
+        return [], None
+    try:
+        landfall.alerts.publish(alert(list(heads.values())))
+    except (LandfallError, ClientError, BotoCoreError) as error:
+        return [], str(error)
+    told = list(heads)
+    _settle(landfall, told)
+    return told, None
 
 
 def alert(heads: Sequence[FileHead]) -> Alert:

@@ -15,15 +15,8 @@ from pipeline_assets.registry import datasets
 from pipeline_assets.show import age
 from resources.alerts import Alert, AlertKind
 from resources.landfall import Landfall
-from resources.ledger.model import (
-    NO_DATASET,
-    FileHead,
-    FileState,
-    PendingFile,
-    utc_now,
-    utc_text,
-)
-from resources.ledger.ticks import LANDING, Alerted
+from resources.ledger.model import NO_DATASET, FileHead, FileState, PendingFile, utc_now, utc_text
+from resources.ledger.ticks import LANDING, RECONCILE, Alerted
 from resources.settings import Settings
 
 HEADS_PER_LOOK = 100
@@ -35,6 +28,7 @@ class BreachKind(StrEnum):
     PENDING = "pending"
     DIRTY = "dirty"
     TICK = "tick"
+    RECONCILE = "reconcile"
     DEAD = "dead"
     HELD = "held"
     NOTIFICATIONS = "notifications"
@@ -42,11 +36,15 @@ class BreachKind(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """From when on a person is asked; ages are in seconds."""
+    """From when on a person is asked; ages are in seconds.
+
+    A reconcile tick counts only when it walked, and between walks it may rest.
+    """
 
     pending_seconds: float
     dirty_seconds: float
     tick_seconds: float
+    reconcile_seconds: float
     dead: int
 
     @classmethod
@@ -56,6 +54,7 @@ class Limits:
             settings.watch_pending_seconds,
             settings.watch_dirty_seconds,
             settings.watch_tick_seconds,
+            settings.watch_tick_seconds + settings.reconcile_seconds,
             settings.watch_dead,
         )
 
@@ -73,13 +72,14 @@ class Signs:
     """How the pipeline does.
 
     ``pending`` and ``dirty`` are the oldest of each, ``tick_seconds`` is the age of the last
-    landing tick (``None`` if none ever ended), ``held`` names dates, ``notifications`` counts those
-    that could not be settled.
+    landing tick and ``reconcile_seconds`` that of the last reconcile tick which walked (``None`` if
+    none ever ended), ``held`` names dates, ``notifications`` counts those that were not settled.
     """
 
     pending: Waiting | None
     dirty: Waiting | None
     tick_seconds: float | None
+    reconcile_seconds: float | None
     dead: int
     held: tuple[str, ...]
     notifications: int
@@ -127,7 +127,6 @@ def read(landfall: Landfall, now: datetime) -> Signs:
     ledger = landfall.ledger
     names = [each.name for each in datasets()]
     dirty = [each for name in names for each in ledger.dates.dirty(name)]
-    ticked = ledger.ticks.last(LANDING)
     return Signs(
         pending=_longest_pending(landfall, names, now),
         dirty=_longest(
@@ -135,11 +134,17 @@ def read(landfall: Landfall, now: datetime) -> Signs:
             for each in dirty
             if not each.held
         ),
-        tick_seconds=_age(utc_text(ticked), now) if ticked else None,
+        tick_seconds=_since_tick(landfall, LANDING, now),
+        reconcile_seconds=_since_tick(landfall, RECONCILE, now),
         dead=sum(len(ledger.files.dead(name)) for name in (*names, NO_DATASET)),
         held=tuple(f"{each.dataset} {each.event_date}" for each in dirty if each.held),
         notifications=landing_dead_letter_depth(landfall) or 0,
     )
+
+
+def _since_tick(landfall: Landfall, name: str, now: datetime) -> float | None:
+    ended = landfall.ledger.ticks.last(name)
+    return _age(utc_text(ended), now) if ended else None
 
 
 def _longest_pending(landfall: Landfall, names: Sequence[str], now: datetime) -> Waiting | None:
@@ -191,7 +196,10 @@ def breaches(signs: Signs, limits: Limits) -> tuple[Breach, ...]:
     return tuple(
         each
         for each in (
-            _tick_breach(signs.tick_seconds, limits.tick_seconds),
+            _tick_breach(BreachKind.TICK, LANDING, signs.tick_seconds, limits.tick_seconds),
+            _tick_breach(
+                BreachKind.RECONCILE, RECONCILE, signs.reconcile_seconds, limits.reconcile_seconds
+            ),
             _waiting_breach(BreachKind.PENDING, signs.pending, limits.pending_seconds),
             _waiting_breach(BreachKind.DIRTY, signs.dirty, limits.dirty_seconds),
             _dead_breach(signs.dead, limits.dead),
@@ -202,15 +210,15 @@ def breaches(signs: Signs, limits: Limits) -> tuple[Breach, ...]:
     )
 
 
-def _tick_breach(seconds: float | None, limit: float) -> Breach | None:
+def _tick_breach(kind: BreachKind, name: str, seconds: float | None, limit: float) -> Breach | None:
     if seconds is not None and seconds <= limit:
         return None
     since = "has ended yet" if seconds is None else f"ended for {age(seconds)}"
     text = (
-        f"No landing tick {since} (limit {age(limit)}): see that Dagster's daemon runs "
-        "and the landing sensor is on, or run `landfall work`."
+        f"No {name} tick {since} (limit {age(limit)}): see that Dagster's daemon runs "
+        f"and the {name} sensor is on, or run `landfall work`."
     )
-    return Breach(BreachKind.TICK, text)
+    return Breach(kind, text)
 
 
 def _waiting_breach(kind: BreachKind, waiting: Waiting | None, limit: float) -> Breach | None:

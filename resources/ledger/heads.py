@@ -92,9 +92,10 @@ class Heads:
             and heads[each.file_id].epoch == each.epoch
         ]
 
-    def unreported(self) -> list[UnreportedFile]:
-        """Dead files whose letter was not sent yet; costs as much as there are of them."""
-        return [load(UnreportedFile, item) for item in self._table.query(UNREPORTED)]
+    def unreported(self, limit: int | None = None) -> list[UnreportedFile]:
+        """Dead files that nobody was told of yet, the first ``limit`` of them if one is given."""
+        listed = self._table.query(UNREPORTED, limit=limit)
+        return [load(UnreportedFile, item) for item in listed]
 
     def reported(self, files: Iterable[UnreportedFile]) -> None:
         """Note that the letters of dead files were sent; repeatable."""

@@ -65,8 +65,11 @@ class LedgerTable:
             )
         return decode(answer["Item"]) if "Item" in answer else None
 
-    def query(self, pk: str, sk_prefix: str = "") -> list[Item]:
-        """All items below a partition key, read consistently, in the order of their sort keys."""
+    def query(self, pk: str, sk_prefix: str = "", *, limit: int | None = None) -> list[Item]:
+        """Items below a partition key, read consistently, in the order of their sort keys.
+
+        All of them, or the first ``limit``: no more are read then.
+        """
         arguments: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "#pk = :pk",
@@ -78,6 +81,8 @@ class LedgerTable:
             arguments["KeyConditionExpression"] += " AND begins_with(#sk, :sk)"
             arguments["ExpressionAttributeNames"]["#sk"] = "sk"
             arguments["ExpressionAttributeValues"][":sk"] = {"S": sk_prefix}
+        if limit is not None:
+            arguments["PaginationConfig"] = {"MaxItems": limit, "PageSize": limit}
         with aws_errors(self._aws):
             pages = self._aws.dynamodb.get_paginator("query").paginate(**arguments)
             return [decode(item) for page in pages for item in page["Items"]]

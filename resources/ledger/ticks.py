@@ -12,9 +12,10 @@ from resources.ledger.model import UnreportedFile, utc_now, utc_text
 from resources.ledger.table import LedgerTable
 
 LANDING = "landing"
-REFRESH = "refresh"
+RECONCILE = "reconcile"
 POSTED_FOR = timedelta(days=14)
-"""How long a mark of a posted letter stays if a crash leaves it, by DynamoDB's time to live."""
+"""How long a posted letter is marked, by DynamoDB's time to live: as long as SQS can keep it."""
+POSTED = "posted"
 ALERTED = "alerted"
 
 
@@ -71,10 +72,9 @@ class Notices:
         ]
         self._table.batch_write(marks)
 
-    def posted(self, files: Iterable[UnreportedFile]) -> set[UnreportedFile]:
-        """Those of the files whose letters are marked as sent."""
-        items = self._table.batch_get([_posted_key(each) for each in files])
-        return {load(UnreportedFile, item) for item in items}
+    def posted(self) -> list[UnreportedFile]:
+        """Files whose letters are marked as sent; costs as much as there are of them."""
+        return [load(UnreportedFile, item) for item in self._table.query(POSTED)]
 
     def unpost(self, files: Iterable[UnreportedFile]) -> None:
         """Delete the marks of letters whose alert was sent too."""
@@ -86,4 +86,4 @@ def _alerted(item: Item) -> Alerted:
 
 
 def _posted_key(file: UnreportedFile) -> tuple[str, str]:
-    return f"posted#{file.file_id}#{file.epoch:08d}", "head"
+    return POSTED, f"{file.file_id}#{file.epoch:08d}"

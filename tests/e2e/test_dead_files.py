@@ -79,7 +79,7 @@ def test_dead_files_are_listed_with_their_cause_and_what_to_do(pipeline: Pipelin
     told = json.loads(listed.stdout)
     assert (told["dead_letters"], told["landing_dead_letters"], told["unreported"]) == (2, 0, 0)
     broken, stray = sorted(told["files"], key=lambda each: str(each["key"]))
-    assert (broken["key"], broken["dataset"], broken["attempts"]) == (BROKEN, "events", 2)
+    assert (broken["key"], broken["dataset"], broken["attempts"]) == (BROKEN, "events", 1)
     assert broken["error"] == "CorruptFileError"
     assert "sound file" in broken["next_step"]
     assert (stray["key"], stray["dataset"], stray["attempts"]) == (STRAY, "(no dataset)", 0)

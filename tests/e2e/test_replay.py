@@ -141,7 +141,7 @@ def test_a_dead_file_is_tried_again_and_dies_again_with_its_history(loaded: Pipe
     loaded.work()
 
     head = loaded.file(cut)
-    assert (head.state, head.epoch, head.attempts) == (FileState.DEAD, 2, 3)
+    assert (head.state, head.epoch, head.attempts) == (FileState.DEAD, 2, 1)
     assert "replayed by a test" in [step.note for step in head.history]
 
 

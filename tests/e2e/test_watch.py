@@ -26,7 +26,7 @@ from resources.aws import Aws
 from resources.landfall import Landfall
 from resources.ledger.model import file_id, utc_now
 from resources.ledger.runs import Observer
-from sensors import landing
+from sensors import landing, reconcile
 
 DAY = DAYS[0]
 KEY = f"events/dt={DAY}/a.csv"
@@ -49,6 +49,7 @@ def put(landfall: Landfall, key: str = KEY) -> None:
 
 def tick(landfall: Landfall) -> None:
     landing.tick(landfall, Observer())
+    reconcile.tick(landfall)
 
 
 def hold(landfall: Landfall, day: str = DAY) -> None:
@@ -89,9 +90,10 @@ def test_without_any_tick_it_exits_with_one_and_alerts_once(landfall: Landfall) 
     assert [each.returncode for each in ended] == [1, 1]
     for each in ended:
         assert "landing tick" in said(each)
-        assert len(said(each).strip().splitlines()) == 1
+        assert "reconcile tick" in said(each)
+        assert len(said(each).strip().splitlines()) == 2
     (alert,) = inbox.read()
-    assert alert.attributes == {"kind": "watch", "count": "1"}
+    assert alert.attributes == {"kind": "watch", "count": "2"}
     assert "landing tick" in alert.text
 
 
@@ -119,8 +121,8 @@ def test_everything_that_needs_a_person_is_found_at_once_without_a_scan(
     dead_letters = landfall.settings.landing_dead_letter_queue
     url = landfall.aws.sqs.get_queue_url(QueueName=dead_letters)["QueueUrl"]
     landfall.aws.sqs.send_message(QueueUrl=url, MessageBody="{ no notification")
-    for limit in ("PENDING", "DIRTY", "TICK"):
-        monkeypatch.setenv(f"LANDFALL_WATCH_{limit}_SECONDS", "0.001")
+    for limit in ("WATCH_PENDING", "WATCH_DIRTY", "WATCH_TICK", "RECONCILE"):
+        monkeypatch.setenv(f"LANDFALL_{limit}_SECONDS", "0.001")
     strict = Landfall()
     inbox = Inbox(landfall)
     strict.aws.dynamodb.meta.events.register("before-call.dynamodb.Scan", refuse)
@@ -138,6 +140,14 @@ def test_everything_that_needs_a_person_is_found_at_once_without_a_scan(
 
 def refuse(**_: object) -> None:
     raise AssertionError("the whole table was read")
+
+
+def test_a_reconcile_sensor_that_stands_is_told_though_the_landing_sensor_ticks(
+    landfall: Landfall,
+) -> None:
+    landing.tick(landfall, Observer())
+
+    assert kinds(watch(landfall, REPEAT)) == [BreachKind.RECONCILE]
 
 
 def test_what_ended_and_came_back_is_alerted_again(landfall: Landfall) -> None:
@@ -267,7 +277,7 @@ def test_without_once_it_goes_on_until_it_is_interrupted_and_alerts_only_changes
     inbox = Inbox(landfall)
     assert watching.stdout is not None
     lines = iter(watching.stdout.readline, "")
-    assert ["landing tick" in next(lines) for _ in range(3)] == [True] * 3
+    assert [" tick has ended yet" in next(lines) for _ in range(4)] == [True] * 4
 
     tick(landfall)
     deadline = time.monotonic() + ENOUGH_SECONDS

@@ -1,4 +1,4 @@
-"""`make faults`: breaks things on purpose, compares, and writes docs/faults.md."""
+"""`make faults`: breaks things on purpose, compares, and writes docs/faults.md when all is done."""
 
 import json
 import os
@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 from fault_campaign import Campaign, Results, fingerprint, plan, run_trial
@@ -22,6 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 FOLDER = PROJECT / "build/faults"
 PAGE = PROJECT / "docs/faults.md"
+PART = FOLDER / "report.md"
+"""The page while trials are left to run."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -29,7 +30,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([kind.value for kind in Kind]))
 @click.option("--seed", default=1, show_default=True, help="First seed of the seeded kinds.")
 @click.option("--lanes", default=2, show_default=True, help="Trials side by side.")
-@click.option("--minutes", default=60.0, show_default=True, help="No trial begins later.")
+@click.option("--minutes", default=90.0, show_default=True, help="No trial begins later.")
 @click.option("--trials", default=0, help="So many of each kind at most; 0 for all.")
 @click.option("--only", "only", help="One trial by its id; its logs are kept.")
 @click.option("--fresh", is_flag=True, help="Forget the results that are there.")
@@ -43,7 +44,10 @@ def main(  # noqa: PLR0913, PLR0917 - options of the command line
     *,
     fresh: bool,
 ) -> None:
-    """Inject faults, compare with an undisturbed run, and write docs/faults.md."""
+    """Inject faults and compare with an undisturbed run.
+
+    docs/faults.md is written once every planned trial was run with the present code.
+    """
     _clean_environment()
     if fresh:
         (FOLDER / "results.jsonl").unlink(missing_ok=True)
@@ -61,7 +65,7 @@ def main(  # noqa: PLR0913, PLR0917 - options of the command line
         with _telling(results, len(todo)) as tell:
             deadline = time.monotonic() + minutes * 60
             Campaign(opened, oracle, tell, deadline).run(todo, lanes)
-    sys.exit(_conclude(results, len(every), code))
+    sys.exit(_conclude(results, every, code))
 
 
 def _clean_environment() -> None:
@@ -138,16 +142,19 @@ def _only(name: str, every: Sequence[Trial], lanes: Lanes, oracle: Oracle) -> in
     return 0 if outcome.verdict.is_clean else 1
 
 
-def _conclude(results: Results, planned: int, code: str) -> int:
-    """Write the page; 1 unless everything that was run is clean."""
-    known = list(results.read().values())
-    PAGE.write_text(report(known, planned, code))
+def _conclude(results: Results, every: Sequence[Trial], code: str) -> int:
+    """Write the page, or that of a part; 1 unless everything that was run is clean."""
+    by_id = results.read()
+    known = [by_id[trial.id] for trial in every if trial.id in by_id]
+    left = len(every) - len(known)
+    page = PART if left else PAGE
+    page.write_text(report(known, len(every), code))
     unclean = [each["id"] for each in known if not is_clean(each)]
     counts = Counter(each["trial"]["kind"] for each in known)
-    err.print(f"{len(known)} of {planned} trials run ({dict(counts)}); {len(unclean)} not clean")
-    err.print(
-        f"written: {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}"
-    )
+    err.print(f"{len(known)} of {len(every)} trials run ({dict(counts)}); {len(unclean)} not clean")
+    if left:
+        err.print(f"{left} trials are left, so {PAGE.relative_to(PROJECT)} stays as it is")
+    err.print(f"written: {page.relative_to(PROJECT)}")
     return 1 if unclean else 0
 
 

@@ -72,7 +72,8 @@ def name(method: str, url: str, headers: Mapping[str, str], body: bytes) -> tupl
     parts = urlsplit(url)
     if "x-www-form-urlencoded" in headers.get("Content-Type", ""):
         fields = parse_qs(body.decode())
-        return fields.get("Action", ["?"])[0], _plain(fields.get("TopicArn", ["?"])[0])
+        (named,) = fields.get("TopicArn") or fields.get("Name") or ["?"]
+        return fields.get("Action", ["?"])[0], _plain(named.rpartition(":")[2])
     path = unquote(parts.path).strip("/")
     listing = method == "GET" and "/" not in path
     return "ListObjects" if listing else S3_OPERATIONS.get(method, method), _plain(path)

@@ -18,7 +18,7 @@ from fault_oracle import Calls, Oracle
 from fault_overwrites import ORDERS, Overwriting, overwrite
 from fault_processes import HERE, PROJECT
 from fault_rivals import RIVALS
-from fault_scenario import DAY, FRESH, OVERWRITTEN, THEN
+from fault_scenario import DAY, FRESH, OVERWRITTEN, SOUND
 from fault_trials import Kind, Outcome, Run, Trial
 from fault_weather import WEATHER
 
@@ -29,20 +29,20 @@ RUNNERS: Mapping[Kind, Callable[[Run], Outcome]] = {
     Kind.OVERWRITE: overwrite,
 }
 SEEDED = {
-    Kind.NOTIFICATIONS: 70,
-    Kind.THROTTLING: 80,
-    Kind.CUT: 80,
-    Kind.CLOCKS: 30,
-    Kind.RACE: 40,
+    Kind.NOTIFICATIONS: 30,
+    Kind.THROTTLING: 55,
+    Kind.CUT: 55,
+    Kind.CLOCKS: 20,
+    Kind.RACE: 30,
 }
 """Trials of the kinds that go by a seed alone."""
-RESTARTS = 70
-OVERWRITES = 140
+RESTARTS = 50
+OVERWRITES = 80
 MEMORY_TRIALS = 12
 REAL_TRIALS = 1
 """Trials of every kind that are done once more with real processes."""
 JUDGED = ("pipeline_assets/**/*.py", "resources/**/*.py", "sensors/**/*.py")
-JUDGES = ("fault_[!rn]*.py", "hook/*.py")
+JUDGES = ("fault_[!rn]*.py", "fault_rivals.py", "hook/*.py")
 
 
 def plan(calls: Calls, seed: int) -> list[Trial]:
@@ -57,9 +57,8 @@ def plan(calls: Calls, seed: int) -> list[Trial]:
         for number, call in enumerate(_spread(calls.common, RESTARTS))
     ]
     trials += list(_overwrites(calls, seed))
-    keys = sorted(THEN)
     trials += [
-        Trial(Kind.MEMORY, keys[each % len(keys)], seed=seed + each // len(keys))
+        Trial(Kind.MEMORY, SOUND[each % len(SOUND)], seed=seed + each // len(SOUND))
         for each in range(MEMORY_TRIALS)
     ]
     return trials + list(_real(trials, seed))

@@ -121,7 +121,8 @@ def before_send(request: Any, **_: object) -> Any:
     plan = _plan()
     if plan is None:
         return None
-    body = request.body if isinstance(request.body, bytes) else b""
+    body = request.body.encode() if isinstance(request.body, str) else request.body
+    body = body if isinstance(body, bytes) else b""
     headers = {key: _text(value) for key, value in request.headers.items()}
     call = _counts().number(*name(request.method, request.url, headers, body))
     if plan.record:

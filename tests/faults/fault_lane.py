@@ -35,6 +35,9 @@ VISIBILITY_SECONDS = 1
 START_SECONDS = 30.0
 WORK_SECONDS = 60.0
 """A trial that is not idle so long after its last fault is stuck."""
+FORMER_WALK_SECONDS = 3600.0
+"""Age of the template's walk through the landing bucket: in every trial the next one is due, once
+(``LANDFALL_RECONCILE_SECONDS`` is 900 by default)."""
 WORKER_SETTINGS = {
     "LANDFALL_LEASE_SECONDS": "0.8",
     "LANDFALL_REQUEST_SECONDS": "6",
@@ -177,7 +180,7 @@ class Lanes:
         """Load ``FIRST`` undisturbed, land ``THEN``, and keep that as the template."""
         place = Place(self.template, free_port(), self.nurseries)
         (place.folder / "home").mkdir(parents=True)
-        place.plan()
+        place.plan(clock={"1": -FORMER_WALK_SECONDS})
         try:
             place.start_server()
             start(place.landfall)

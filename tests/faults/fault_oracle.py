@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from fault_lane import WORK_SECONDS, Lanes, Place, land
 from fault_processes import HarnessError
-from fault_scenario import FIRST, OTHER_BYTES
+from fault_scenario import FIRST, OTHER_BYTES, UNFINISHED
 from fault_tables import Content, read_content
+from fault_trials import is_idle
 
 RECORDINGS = 2
 
@@ -73,9 +74,12 @@ def _change(place: Place, variant: str) -> None:
 
 def _undisturbed(place: Place) -> Content:
     worker = place.work()
-    if worker.wait(WORK_SECONDS) != 0:
+    worker.wait(WORK_SECONDS)
+    if not is_idle(worker):
         raise HarnessError(f"an undisturbed run failed: {worker.output.read_text()}")
     content = read_content(place.landfall)
-    if content.unfinished:
+    if content.unfinished != UNFINISHED:
         raise HarnessError(f"an undisturbed run is not finished: {content.unfinished}")
+    if content.letters != content.letters_due:
+        raise HarnessError(f"an undisturbed run sent the dead letters {set(content.letters)}")
     return content

@@ -31,17 +31,22 @@ INTRODUCTION = """\
 `make faults` breaks things on purpose and compares what stands afterwards with an undisturbed run.
 This page is its output; nothing in it is written by hand.
 
-Each trial begins with one loaded file and four that have just landed (CSV, gzipped JSON lines,
-JSON lines and Parquet over two file dates; one of them overwrites the loaded file), with late rows
-for a third date, duplicates within and across files, an invalid and a malformed row. Workers are
-`landfall work --until-idle`. A fault happens to them; afterwards `landfall work` runs until it says
-that nothing waits. Then silver, quarantine, gold (rows, their order, content digest), every
-DynamoDB item, the bronze fragments that count, and the ledger's account of files and dates are
-compared with the undisturbed run's.
+Each trial begins with one loaded file and five that have just landed (CSV, gzipped JSON lines,
+JSON lines and Parquet over two file dates; one of them overwrites the loaded file, one is cut off
+and must die), with late rows for a third date, duplicates within and across files, an invalid and a
+malformed row. Workers are `landfall work --until-idle`; a walk through the landing bucket is due.
+A fault happens to them; afterwards `landfall work` runs until it says that nothing waits. Then
+silver, quarantine, gold (rows, their order, content digest), every DynamoDB item, the bronze
+fragments that count, and the ledger's account of files and dates are compared with the undisturbed
+run's, and the dead letters that were sent with the files that are dead.
 
-- **lost**, **doubled**: rows, items and fragment rows that are missing, or there too often.
-- **stuck**: anything still pending, dirty or leased, or `DEAD` or `HELD` without reason, when the
-  work ended or {seconds:.0f} s after the last fault.
+- **lost**, **doubled**: rows, items, fragment rows and dead letters that are missing, or there too
+  often. A dead letter that came twice under its id is not doubled; one of a file that is not dead
+  is.
+- **differing**: trials that lost and doubled nothing, but ended with another order or digest, or
+  another account of files or dates.
+- **stuck**: anything still pending, dirty or leased, a walk under way, or `DEAD` or `HELD` without
+  reason, when the work ended or {seconds:.0f} s after the last fault.
 - **time to recover**: from the last fault (for races: from the start) until everything is idle; it
   includes waiting for the lease of a dead worker.
 
@@ -49,7 +54,8 @@ Faults come from outside: the product has no hook for them. A `sitecustomize` pu
 botocore's own; a proxy cuts connections. A call is known by its operation, its key (bucket and
 key, partition and sort key, a digest of a batch's keys; run ids left out) and the ordinal of that
 pair within its process, because calls run in parallel and have no other order. Workers are forks
-of a process that has imported everything and run nothing; a trial of each kind is done again with
+of a process that has imported everything and run nothing, and keep the engines of Dagster's SQLite
+storage, of which it makes one for each statement otherwise; a trial of each kind is done again with
 real `landfall` processes. Settings differ from the defaults in waits and attempts only:
 {settings};
 messages of the queue are visible again after 1 s, and botocore's waits between attempts are a
@@ -57,14 +63,16 @@ twentieth of their length. Another clock means that `time.time` and `datetime.no
 shifted by five minutes.
 """
 HEAD = """\
-| fault | trials | files | records | lost | doubled | stuck | time to recover (median, worst) |
-|---|---:|---:|---:|---:|---:|---:|---:|
+| fault | trials | files | records | lost | doubled | differing | stuck \
+| time to recover (median, worst) |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 AGAIN = """
 ## Again
-`make faults` runs what has not been run yet with this code (`--fresh` starts over);
-`make faults FAULTS=race` runs one kind. A trial by its id, with its logs kept:
-`.venv/bin/python tests/faults --only "TRIAL"`.
+`make faults` runs what has not been run yet with this code (`--fresh` starts over); the whole takes
+about an hour on 2 cores. This page is written when no trial is left; until then
+`build/faults/report.md` has the same about a part. `make faults FAULTS=race` runs one kind. A trial
+by its id, with its logs kept: `.venv/bin/python tests/faults --only "TRIAL"`.
 """
 
 Facts: TypeAlias = Mapping[str, Any]
@@ -74,6 +82,12 @@ def is_clean(facts: Facts) -> bool:
     """Whether a trial lost, doubled, changed and left nothing."""
     verdict = facts["verdict"]
     return not any(verdict[name] for name in ("lost", "doubled", "stuck", "differences"))
+
+
+def _differs(facts: Facts) -> bool:
+    """Whether nothing was lost or doubled, and yet something is other than it should be."""
+    verdict = facts["verdict"]
+    return bool(verdict["differences"]) and not (verdict["lost"] or verdict["doubled"])
 
 
 def report(results: Sequence[Facts], planned: int, code: str) -> str:
@@ -113,7 +127,8 @@ def _rows(fired: Sequence[Facts]) -> Iterable[str]:
 
 def _row(what: str, own: Sequence[Facts]) -> str:
     sums = [sum(each[name] for each in own) for name in ("files", "records")]
-    sums += [sum(each["verdict"][name] for each in own) for name in ("lost", "doubled", "stuck")]
+    sums += [sum(each["verdict"][name] for each in own) for name in ("lost", "doubled")]
+    sums += [sum(map(_differs, own)), sum(each["verdict"]["stuck"] for each in own)]
     times = [each["recovery"] for each in own]
     cells = [what, f"{len(own):,}", *(f"{number:,}" for number in sums)]
     return f"| {' | '.join(cells)} | {median(times):.1f} s, {max(times):.1f} s |"

@@ -1,4 +1,4 @@
-"""What every trial works on: a few small files over two file dates, some of them overwritten.
+"""What every trial works on: a few small files over two file dates, one overwritten, one broken.
 
 Before a trial begins, ``FIRST`` is loaded and every table of its date stands; ``THEN`` has landed
 and waits in the queue. So a trial replaces what is there and makes what is not.
@@ -24,6 +24,7 @@ BEFORE, DAY, NEXT = "2025-03-08", "2025-03-10", "2025-03-11"
 KINDS = ("page_view", "click", "purchase", "signup")
 OVERWRITTEN = f"events/dt={DAY}/a.csv"
 FRESH = f"events/dt={DAY}/b.jsonl.gz"
+BROKEN = f"events/dt={NEXT}/e.jsonl.gz"
 
 
 def event(day: str, number: int, *, kind: str | None = None) -> Event:
@@ -90,7 +91,13 @@ THEN: Files = {
         [*events(NEXT, range(17, 26)), *events(BEFORE, [3, 4])]
     )
     + b'{"eventId": "cut\n',
+    # Cut off in the middle of the stream: it dies at its first attempt.
+    BROKEN: as_gzip(events(NEXT, range(40, 60)))[:100],
 }
+SOUND = tuple(sorted(set(THEN) - {BROKEN}))
+"""Keys that end ``LOADED``."""
+UNFINISHED = (f"DEAD: {BROKEN}",)
+"""All that is not finished after an undisturbed run."""
 OTHER_BYTES: Files = {
     OVERWRITTEN: as_csv(events(DAY, range(8, 27))),
     FRESH: as_gzip([*events(DAY, range(17, 33)), *events(BEFORE, range(1, 6))]),

@@ -1,4 +1,4 @@
-"""What stands in the end: every table's rows in their order, the items, the fragments, the ledger.
+"""What stands in the end: tables with their rows in order, items, fragments, ledger, dead letters.
 
 ``Content`` is read from outside; ``compare`` says what a trial lost, doubled or left unfinished
 against the content of an undisturbed run.
@@ -19,7 +19,9 @@ from pipeline_assets.registry import datasets
 from pipeline_assets.report import status
 from pipeline_assets.serving import serving_table
 from pipeline_assets.work import backlog
+from resources.dead_letters import letter_id
 from resources.landfall import Landfall
+from resources.ledger.model import FileHead, FileState
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,12 +43,16 @@ class Table:
 
 @dataclass(frozen=True)
 class File:
-    """A landed file as the ledger has it in the end; ``loaded_etag`` is of the rows that count."""
+    """A landed file as the ledger has it in the end.
+
+    ``loaded_etag`` is of the rows that count, ``letter_due`` the id of its dead letter if it died.
+    """
 
     state: str
     etag: str
     records: int
     loaded_etag: str
+    letter_due: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,14 @@ class Content:
     fragments: dict[str, Rows]
     files: dict[str, File]
     accounts: dict[str, str]
+    letters: frozenset[str]
+    """Ids of the dead letters that were sent, however often."""
     unfinished: tuple[str, ...]
+
+    @property
+    def letters_due(self) -> frozenset[str]:
+        """Ids of the letters of the files that are dead."""
+        return frozenset(file.letter_due for file in self.files.values() if file.letter_due)
 
     @property
     def records(self) -> int:
@@ -90,12 +103,32 @@ def read_content(landfall: Landfall) -> Content:
         items=_items(landfall),
         fragments=fragments,
         files={
-            head.key: File(head.state.value, head.etag, head.records, loaded.get(head.file_id, ""))
+            head.key: _file(head, loaded.get(head.file_id, ""))
             for head in landfall.ledger.files.all()
         },
         accounts=accounts,
+        letters=_letters(landfall),
         unfinished=tuple(_unfinished(landfall)),
     )
+
+
+def _file(head: FileHead, loaded_etag: str) -> File:
+    due = letter_id(head.file_id, head.epoch) if head.state is FileState.DEAD else ""
+    return File(head.state.value, head.etag, head.records, loaded_etag, due)
+
+
+def _letters(landfall: Landfall) -> frozenset[str]:
+    """Ids of all dead letters; each can be received again afterwards."""
+    sqs, name = landfall.aws.sqs, landfall.settings.dead_letter_queue
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    ids: set[str] = set()
+    handles: list[str] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        ids |= {json.loads(message["Body"])["id"] for message in messages}
+        handles += [message["ReceiptHandle"] for message in messages]
+    for handle in handles:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    return frozenset(ids)
 
 
 def _tables(landfall: Landfall) -> dict[str, Table]:
@@ -170,6 +203,8 @@ def _unfinished(landfall: Landfall) -> Iterable[str]:
         yield from (f"HELD: {dataset.dataset} {day}" for day in dataset.held_dates)
     if now.dead_letter_messages:
         yield f"{now.dead_letter_messages} dead-letter messages"
+    if landfall.ledger.listing.walk().is_under_way:
+        yield "a walk through the landing bucket is under way"
     for registered in datasets():
         for date in landfall.ledger.dates.all(registered.name):
             if date.lease_run or date.dirty:
@@ -184,7 +219,7 @@ def compare(
     Args:
         reference: what an undisturbed run leaves.
         found: what the trial left.
-        expected: unfinished things that belong there.
+        expected: unfinished things that belong there beside those of the undisturbed run.
         lenient: a key whose state in the ledger may differ, since it depends on when the object
             was deleted, or died.
     """
@@ -197,6 +232,10 @@ def compare(
             lost, doubled = lost + missing, doubled + more
             if missing or more:
                 notes.append(f"{kind} {key}: {missing} missing, {more} too many")
+    for letter in sorted(found.letters_due ^ found.letters):
+        is_missing = letter in found.letters_due
+        lost, doubled = lost + is_missing, doubled + (not is_missing)
+        notes.append(f"dead letter {letter}: {'missing' if is_missing else 'of no dead file'}")
     for key, table in reference.tables.items():
         other = found.tables.get(key)
         if other and sorted(table.rows) == sorted(other.rows) and table != other:
@@ -208,7 +247,7 @@ def compare(
         if wanted_facts != stand_facts:
             differences += 1
             notes.append(f"{name}: {_changes(wanted_facts, stand_facts)}")
-    stuck = sorted(set(found.unfinished) ^ set(expected))
+    stuck = sorted(set(found.unfinished) ^ {*reference.unfinished, *expected})
     return Verdict(lost, doubled, len(stuck), differences, (*notes, *stuck))
 
 

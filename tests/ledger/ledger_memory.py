@@ -61,9 +61,9 @@ class MemoryTable(LedgerTable):
     def get(self, pk: str, sk: str) -> Item | None:
         return _copy(self.items.get((pk, sk)))
 
-    def query(self, pk: str, sk_prefix: str = "") -> list[Item]:
+    def query(self, pk: str, sk_prefix: str = "", *, limit: int | None = None) -> list[Item]:
         keys = sorted(key for key in self.items if key[0] == pk and key[1].startswith(sk_prefix))
-        return [dict(self.items[key]) for key in keys]
+        return [dict(self.items[key]) for key in keys[:limit]]
 
     def scan(self, sk: str, pk_prefix: str) -> Iterable[Item]:
         keys = sorted(key for key in self.items if key[1] == sk and key[0].startswith(pk_prefix))

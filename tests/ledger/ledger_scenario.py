@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from pipeline_assets.errors import CorruptFileError
+from pipeline_assets.errors import CutDownloadError
 from resources.ledger.dates import Dates, Refresh
 from resources.ledger.files import Claim, Files
 from resources.ledger.model import (
@@ -71,9 +71,9 @@ def outcome(head: FileHead, *days: str) -> LoadedFile:
     return LoadedFile(tuple(fragment(head, day) for day in days), len(days), 0)
 
 
-def corrupt() -> CorruptFileError:
+def corrupt() -> CutDownloadError:
     """A retryable fault of the file."""
-    return CorruptFileError(KEY, "it ends in the middle of a record.")
+    return CutDownloadError(KEY, "it ends in the middle of a record.")
 
 
 def requested(pending: PendingFile) -> RequestedFile:

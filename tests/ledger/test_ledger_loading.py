@@ -152,7 +152,7 @@ def test_a_failed_file_waits_and_is_tried_again(ledger: LedgerParts) -> None:
     assert failed is not None
     assert (failed.state, failed.attempts) == (FileState.FAILED, 1)
     assert failed.error is not None
-    assert failed.error.kind == "CorruptFileError"
+    assert failed.error.kind == "CutDownloadError"
     (pending,) = ledger.pending()
     assert (pending.attempts, pending.due_at) == (1, failed.due_at)
     assert ledger.claim_one().attempt == 2
@@ -168,7 +168,7 @@ def test_a_file_whose_attempts_are_used_up_is_dead_with_its_error(ledger: Ledger
 
     assert states == [FileState.FAILED, FileState.FAILED, FileState.DEAD]
     (dead,) = ledger.files.dead(DATASET)
-    assert (dead.key, dead.attempts, dead.error.kind) == (KEY, 3, "CorruptFileError")
+    assert (dead.key, dead.attempts, dead.error.kind) == (KEY, 3, "CutDownloadError")
     assert KEY in dead.error.message
     assert ledger.pending() == []
 

@@ -118,6 +118,8 @@ def test_reads_in_memory_give_what_dynamodb_gives(aws: Aws) -> None:
             table.get("a", "nothing"),
             table.query("a"),
             table.query("a", "run#"),
+            *(table.query("a", limit=limit) for limit in (1, 2, 3, 4)),
+            table.query("a", "run#", limit=1),
             table.query("nothing"),
             sorted(table.batch_get(wanted), key=str),
             sorted(table.scan("head", "b#"), key=str),

@@ -4,7 +4,7 @@ import pytest
 from alert_inbox import Inbox
 
 from pipeline_assets.errors import NotProvisionedError
-from resources.alerts import SUBJECT_LIMIT, TEXT_LIMIT, Alert, AlertKind
+from resources.alerts import TEXT_LIMIT, Alert, AlertKind
 from resources.aws import Aws
 from resources.landfall import Landfall
 
@@ -40,7 +40,7 @@ def test_a_subject_becomes_one_that_sns_takes(landfall: Landfall, subject: str) 
     assert received.subject.startswith("Landfall: ?")
     assert received.subject.isascii()
     assert received.subject.isprintable()
-    assert len(received.subject) <= SUBJECT_LIMIT
+    assert len(received.subject) < 100
 
 
 def test_a_text_longer_than_sns_takes_is_cut_at_a_whole_letter(landfall: Landfall) -> None:
@@ -72,3 +72,36 @@ def test_a_topic_that_does_not_exist_is_named(
 
     with pytest.raises(NotProvisionedError, match=missing):
         Landfall().alerts.publish(alert())
+
+
+@pytest.fixture
+def account(landfall: Landfall, monkeypatch: pytest.MonkeyPatch) -> Landfall:
+    """moto, taken for an account that Landfall may not change."""
+    monkeypatch.setenv("LANDFALL_ENV", "aws")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", landfall.settings.local_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "own")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", landfall.aws.sns.meta.region_name)
+    return Landfall()
+
+
+def test_in_an_account_a_name_is_that_of_its_own_topic(
+    landfall: Landfall, account: Landfall
+) -> None:
+    inbox = Inbox(landfall)
+
+    account.alerts.publish(alert())
+
+    assert len(inbox.read()) == 1
+    assert account.alerts.topic_arn == landfall.alerts.topic_arn
+
+
+def test_in_an_account_a_missing_topic_is_named_and_not_made(account: Landfall) -> None:
+    arn = account.alerts.topic_arn
+    account.aws.sns.delete_topic(TopicArn=arn)
+
+    with pytest.raises(NotProvisionedError, match=account.settings.alerts_topic):
+        account.alerts.publish(alert())
+
+    pages = account.aws.sns.get_paginator("list_topics").paginate()
+    assert arn not in {each["TopicArn"] for page in pages for each in page["Topics"]}

@@ -14,7 +14,7 @@ from pipeline_assets.errors import (
 )
 from resources.aws import Aws, aws_errors
 from resources.local_aws.provision import provision
-from resources.settings import Settings
+from resources.settings import Environment, Settings
 
 ELSEWHERE = "http://127.0.0.1:9"
 """The discard port: nothing listens there."""
@@ -97,6 +97,19 @@ def test_a_variable_that_boto3_cannot_use_is_told_in_a_sentence(
 def test_a_table_that_does_not_exist_is_named(settings: Settings) -> None:
     with pytest.raises(NotProvisionedError, match=settings.ledger_table):
         ask(settings)
+
+
+@pytest.mark.usefixtures("own_credentials")
+@pytest.mark.parametrize("service", ["sqs", "sns", "sts"])
+def test_what_a_tick_calls_besides_the_ledger_ends_well_before_dagster_ends_the_tick(
+    settings: Settings, service: str
+) -> None:
+    aws = Aws(settings.model_copy(update={"env": Environment.AWS}))
+    config = getattr(aws, service).meta.config
+
+    tries = config.retries["total_max_attempts"]
+    assert tries > 1
+    assert tries * max(config.connect_timeout, config.read_timeout) <= 30
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ import pytest
 from alert_inbox import Inbox, letters
 from landing_scenario import KEY, RUN, claimed, eventually, head, put, tick
 
-from pipeline_assets.errors import CorruptFileError, FileError, UnsupportedFormatError
+from pipeline_assets.errors import CutDownloadError, FileError, UnsupportedFormatError
 from pipeline_assets.operations.dead_letters import send_letters
 from resources.dead_letters import letter_id
 from resources.landfall import Landfall
@@ -69,7 +69,7 @@ def cut(**_: object) -> None:
 def test_a_dead_file_is_one_letter_with_everything_that_is_known_of_it(landfall: Landfall) -> None:
     put(landfall)
     tick(landfall)
-    dead = die(landfall, CorruptFileError(KEY, "it is cut."))
+    dead = die(landfall, CutDownloadError(KEY, "it is cut."))
     tick(landfall)
 
     (letter,) = letters(landfall)
@@ -97,9 +97,9 @@ def test_a_dead_file_is_one_letter_with_everything_that_is_known_of_it(landfall:
     ]
     assert attempts[0]["at"] < attempts[1]["at"] < attempts[2]["at"]
     assert "it is cut" in str(attempts[0]["message"])
-    assert (letter["error_class"], letter["stage"]) == ("CorruptFileError", "bronze")
+    assert (letter["error_class"], letter["stage"]) == ("CutDownloadError", "bronze")
     assert letter["message"] == f"{KEY}: it is cut."
-    assert "CorruptFileError" in str(letter["stack"])
+    assert "CutDownloadError" in str(letter["stack"])
     assert dead.error is not None
     assert (letter["at"], letter["run_id"]) == (dead.error.at, RUN)
     assert letter["trace_id"] == trace_id(dead.file_id, 1)

@@ -81,6 +81,11 @@ def test_events_of_other_kinds_are_left_out() -> None:
         '{"Records": [{}]}',
         '{"Records": [7]}',
         notification(size="large"),
+        notification(size=10**300),
+        notification(size=-1),
+        notification().replace('"size": 7', '"size": 1e999'),
+        notification().replace(KEY.rpartition("/")[2], "\\ud800"),
+        notification().replace("2025-03-01T12:30:00.123Z", "9999-12-31T23:59:59-05:00"),
         notification().replace("2025-03-01T", "yesterday "),
     ],
 )

@@ -14,6 +14,7 @@ from resources.landfall import Landfall
 from resources.ledger.items import dead_key, pending_key_of
 from resources.ledger.listing import FinishedWalk, Walk
 from resources.ledger.model import NO_DATASET, FileState, file_id, utc_text
+from resources.ledger.ticks import RECONCILE
 from resources.local_aws.provision import provision
 from resources.settings import Settings
 from sensors import reconcile
@@ -187,6 +188,16 @@ def test_a_tick_that_is_not_due_costs_one_read(landfall: Landfall) -> None:
         reconcile.tick(landfall)
 
     assert made == ["GetItem"]
+
+
+def test_a_tick_that_walks_is_noted_and_one_that_rests_is_not(landfall: Landfall) -> None:
+    reconcile.tick(landfall)
+    noted = landfall.ledger.ticks.last(RECONCILE)
+    assert noted is not None
+
+    reconcile.tick(landfall)
+
+    assert landfall.ledger.ticks.last(RECONCILE) == noted
 
 
 def test_walking_known_objects_costs_a_listing_and_batches_whatever_their_number(
