@@ -49,7 +49,7 @@ def replay_plan(out: Console, plan: "ReplayPlan") -> None:
         if any(each.state == "LOADING" for each in plan.affected.files):
             out.print("What a run is loading now counts for nothing when it ends.")
     for each in plan.left[:SHOWN_FILES]:
-        out.print(f"[yellow]{escape(each.head.key)}[/] would be {each.fate}.")
+        out.print(f"[yellow]{escape(each.head.key)}[/] is {each.fate}.")
     _more(out, len(plan.left))
 
 

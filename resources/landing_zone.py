@@ -23,7 +23,6 @@ KEYS_PER_PAGE = 1000
 """Keys of one ListObjectsV2 (Amazon S3 API reference)."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 CHANGED = frozenset({"412", "PreconditionFailed"})
-MAX_SIZE = 2**63  # no object is as large, and numbers of DynamoDB end at 38 digits
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
@@ -107,7 +106,7 @@ def _event(record: dict[str, dict[str, dict[str, str]]]) -> Iterator[ObjectEvent
     stored = record["s3"]["object"]
     key, size = unquote_plus(stored["key"]), int(stored.get("size", 0))
     key.encode()  # half a surrogate pair is no letter of any key
-    if not 0 <= size < MAX_SIZE:
+    if not 0 <= size < 2**63:  # no object is as large; numbers of DynamoDB end at 38 digits
         raise ValueError(size)
     yield ObjectEvent(
         kind=kinds[name],

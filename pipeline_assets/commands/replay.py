@@ -26,7 +26,7 @@ def confirmed(question: str, *, yes: bool, as_json: bool) -> None:
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask, as when there is no terminal.")
 
 
 @click.command()
@@ -76,3 +76,5 @@ def _replay(
         show.print_json(out, show.replay_json(plan, dry_run=dry_run, count=count))
     elif count is not None:
         show.replayed(out, plan, count)
+    if not plan.again:
+        sys.exit(1)

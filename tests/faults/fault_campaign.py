@@ -37,7 +37,7 @@ SEEDED = {
 }
 """Trials of the kinds that go by a seed alone."""
 RESTARTS = 50
-OVERWRITES = 80
+OVERWRITES = 96
 MEMORY_TRIALS = 12
 REAL_TRIALS = 1
 """Trials of every kind that are done once more with real processes."""

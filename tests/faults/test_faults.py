@@ -4,7 +4,7 @@ import io
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -170,6 +170,27 @@ def test_lost_doubled_and_reordered_rows_and_stuck_files_are_noticed(
         assert head is not None
         place.landfall.ledger.files.put_back([head], "for a test")
         assert compare(reference, read_content(place.landfall)).stuck > 0
+
+
+def test_a_dead_letter_that_is_missing_or_of_no_dead_file_is_noticed(harness: Harness) -> None:
+    reference = harness.oracle.content("")
+    (letter,) = reference.letters
+
+    unsent = compare(reference, replace(reference, letters=frozenset()))
+    needless = compare(reference, replace(reference, letters=frozenset({letter, "another-1"})))
+
+    assert (unsent.lost, unsent.doubled) == (1, 0)
+    assert (needless.lost, needless.doubled) == (0, 1)
+
+
+def test_the_recorded_calls_have_the_letter_the_alert_and_the_walk(harness: Harness) -> None:
+    for beginning in (
+        "SendMessageBatch landfall-dead-letters",
+        "Publish landfall-alerts",
+        "PutItem listing/walk",
+        "ListObjects landfall-landing",
+    ):
+        assert harness.call(beginning)
 
 
 def _item(number: int) -> str:

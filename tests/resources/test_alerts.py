@@ -96,8 +96,10 @@ def test_in_an_account_a_name_is_that_of_its_own_topic(
     assert account.alerts.topic_arn == landfall.alerts.topic_arn
 
 
-def test_in_an_account_a_missing_topic_is_named_and_not_made(account: Landfall) -> None:
-    arn = account.alerts.topic_arn
+def test_in_an_account_a_missing_topic_is_named_and_not_made(
+    landfall: Landfall, account: Landfall
+) -> None:
+    arn = landfall.alerts.topic_arn
     account.aws.sns.delete_topic(TopicArn=arn)
 
     with pytest.raises(NotProvisionedError, match=account.settings.alerts_topic):
