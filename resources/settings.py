@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         1000, ge=1, description="SQS messages that one landing tick settles at most."
     )
     max_tick_seconds: float = Field(
-        8.0, gt=0, description="A landing tick receives no more messages after so long."
+        8.0,
+        gt=0,
+        description="A tick receives no more messages, and sends no more letters, after so long.",
     )
     max_letters_per_tick: int = Field(
         500, ge=1, description="Dead letters that one landing tick sends at most."

@@ -45,7 +45,7 @@ def test_work_sends_what_its_last_runs_buried_before_it_ends(pipeline: Pipeline)
     attempts = found[BROKEN]["attempts"]
     assert isinstance(attempts, list)
     runs = [run.run_id for run in pipeline.runs("events_ingest")]
-    assert len({each["run_id"] for each in attempts}) == 2
+    assert len(attempts) == 1
     assert {each["run_id"] for each in attempts} <= set(runs)
     assert found[BROKEN]["stage"] == "bronze"
     assert "Traceback" in str(found[BROKEN]["stack"])

@@ -74,9 +74,10 @@ def _change(place: Place, variant: str) -> None:
 
 def _undisturbed(place: Place) -> Content:
     worker = place.work()
-    worker.wait(WORK_SECONDS)
+    code = worker.wait(WORK_SECONDS)
     if not is_idle(worker):
-        raise HarnessError(f"an undisturbed run failed: {worker.output.read_text()}")
+        ended = "is not done" if code is None else f"ended with {code}"
+        raise HarnessError(f"an undisturbed run {ended}: {worker.output.read_text()}")
     content = read_content(place.landfall)
     if content.unfinished != UNFINISHED:
         raise HarnessError(f"an undisturbed run is not finished: {content.unfinished}")
