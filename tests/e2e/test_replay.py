@@ -190,7 +190,7 @@ def test_an_object_below_no_dataset_is_left_with_the_mend(loaded: Pipeline) -> N
 
     ended = command("replay", "--all", "--dead")
 
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 1, ended.stderr
     assert "strays/a.csv" in ended.stdout
     assert "no dataset has its prefix" in ended.stdout
     assert loaded.file("strays/a.csv").state is FileState.DEAD

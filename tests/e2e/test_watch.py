@@ -260,11 +260,19 @@ def test_a_held_date_that_a_file_turns_waits_anew(landfall: Landfall) -> None:
     raise AssertionError("it waits since before it was held")
 
 
+def _heed_interrupts() -> None:
+    """A test run in the background of a script passes on that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def watching(landfall: Landfall) -> Iterator[subprocess.Popen[str]]:
     assert landfall.ledger.ticks.last("landing") is None
     process = subprocess.Popen(  # noqa: S603  # our own command
-        [LANDFALL, "watch", "--interval", "1"], stdout=subprocess.PIPE, text=True
+        [LANDFALL, "watch", "--interval", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  # no other thread holds a lock here
     )
     yield process
     process.kill()
