@@ -70,6 +70,7 @@ class Nursery:
 
     def __init__(self, kind: str, *, path: str) -> None:
         environment = plain_environment() | MOTO_SETTINGS | {"PYTHONPATH": path}
+        self._kind = kind
         self._nursery = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, str(HERE / "fault_nursery.py"), kind],
             cwd=PROJECT,
@@ -113,9 +114,13 @@ class Nursery:
 
     def _write(self, line: bytes) -> None:
         assert self._nursery.stdin is not None
-        with self._lock:
-            self._nursery.stdin.write(line)
-            self._nursery.stdin.flush()
+        try:
+            with self._lock:
+                self._nursery.stdin.write(line)
+                self._nursery.stdin.flush()
+        except BrokenPipeError:
+            code = self._nursery.wait(READY_SECONDS)
+            raise HarnessError(f"the {self._kind} nursery ended by itself, with {code}") from None
 
     def _listen(self) -> None:
         assert self._nursery.stdout is not None
