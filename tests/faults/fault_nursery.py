@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -93,8 +93,6 @@ def main(kind: str) -> None:
     os.dup2(2, 1)
     for module in MODULES[kind]:
         importlib.import_module(module)
-    if kind == "worker":
-        _keep_engines()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -123,29 +121,6 @@ def main(kind: str) -> None:
     for pid in children:
         os.kill(pid, signal.SIGKILL)
     os._exit(0)
-
-
-def _keep_engines() -> None:
-    """Let Dagster's SQLite storage keep its engines, each with its compiled statements.
-
-    It makes one for every statement, which is a third of a worker's time and nothing under test.
-    """
-    from dagster._core.storage.event_log.sqlite import sqlite_event_log  # noqa: PLC0415 - a worker's
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage  # noqa: PLC0415 - a worker's
-
-    for storage in (sqlite_event_log, sqlite_run_storage):
-        vars(storage)["create_engine"] = _keeping(vars(storage)["create_engine"])
-
-
-def _keeping(make: Callable[..., Any]) -> Callable[..., Any]:
-    made: dict[str, Any] = {}
-
-    def kept(url: str, **options: object) -> Any:
-        if url not in made:
-            made[url] = make(url, **options)
-        return made[url]
-
-    return kept
 
 
 def _tell(answers: int, fact: dict[str, Any]) -> None:

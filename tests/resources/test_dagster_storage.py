@@ -1,0 +1,156 @@
+"""Dagster's storage with kept connections is Dagster's storage.
+
+Should one of these fail after an upgrade of Dagster: compare ``resources/dagster_storage.py`` with
+what it overrides (``SqliteEventLogStorage._connect``, ``SqliteRunStorage.connect``,
+``SqliteScheduleStorage.connect``, ``LocalComputeLogManager.capture_logs``). If there is no mending
+it, take the block ``storage`` out of ``dagster.yaml`` and the overrides out of ``open_instance``:
+the stock classes read and write the same files, and only time is lost.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.instance.ref import InstanceRef
+
+from resources import dagster_storage
+from resources.dagster_instance import instance_home, open_instance
+from resources.dagster_storage import Engines
+from resources.settings import Settings
+
+DAYS = dg.StaticPartitionsDefinition(["a", "b"])
+
+
+@dg.asset(partitions_def=DAYS, check_specs=[dg.AssetCheckSpec("sound", asset="counted")])
+def counted(context: dg.AssetExecutionContext) -> Iterator[object]:
+    """An asset that says something, and passes its check."""
+    print(f"said of {context.partition_key}")  # noqa: T201 - what a run prints is under test
+    yield dg.MaterializeResult(metadata={"rows": 3})
+    yield dg.AssetCheckResult(passed=True)
+
+
+JOB = dg.Definitions(assets=[counted]).resolve_implicit_global_asset_job_def()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Settings:
+    return Settings.model_construct(home=tmp_path / "home")
+
+
+def materialize(instance: dg.DagsterInstance, day: str) -> str:
+    return JOB.execute_in_process(instance=instance, partition_key=day).run_id
+
+
+def stock(own: Settings) -> dg.DagsterInstance:
+    home = str(instance_home(own))
+    overrides = {"storage": {"sqlite": {"base_dir": home}}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=overrides))
+
+
+def told(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    return [str(each.dagster_event_type) for each in instance.all_logs(run_id)]
+
+
+def test_what_is_stored_is_what_dagsters_own_storage_stores_and_reads(own: Settings) -> None:
+    key = dg.AssetKey("counted")
+    with open_instance(own) as kept:
+        first = materialize(kept, "a")
+        in_kept = told(kept, first)
+    with stock(own) as plain:
+        assert told(plain, first) == in_kept
+        second = materialize(plain, "b")
+        assert told(plain, second) == in_kept
+    with open_instance(own) as kept:
+        assert kept.get_materialized_partitions(key) == {"a", "b"}
+        assert {run.run_id for run in kept.get_runs()} == {first, second}
+        checks = kept.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(key, "sound"), limit=5
+        )
+        assert {check.run_id for check in checks} == {first, second}
+
+
+def test_a_runs_database_that_was_copied_has_the_tables_of_one_that_was_made(own: Settings) -> None:
+    def schema(run_id: str) -> set[tuple[str, str]]:
+        path = instance_home(own) / "history" / "runs" / f"{run_id}.db"
+        with sqlite3.connect(path) as opened:
+            assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            tables = set(opened.execute("SELECT name, sql FROM sqlite_master").fetchall())
+            return tables | set(opened.execute("SELECT 'at', version_num FROM alembic_version"))
+
+    with stock(own) as plain:
+        made = materialize(plain, "a")
+    with open_instance(own) as kept:
+        copied = [materialize(kept, "a"), materialize(kept, "b")]
+    assert [schema(run_id) for run_id in copied] == [schema(made)] * 2
+
+
+def test_dagster_dev_opens_the_same_storage_from_the_instance_file(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = instance_home(own)
+    with open_instance(own) as kept:
+        run_id = materialize(kept, "a")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.get() as served:
+        assert served.run_storage.__class__.__module__ == dagster_storage.__name__
+        assert served.get_run_by_id(run_id) is not None
+
+
+def test_what_a_run_prints_is_in_its_log_and_not_on_the_terminal(
+    own: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_instance(own) as kept:
+        run_id = materialize(kept, "a")
+        logs = kept.compute_log_manager
+        [captured] = kept.all_logs(run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+        file_key = captured.get_dagster_event().logs_captured_data.file_key
+        log_key = [run_id, "compute_logs", file_key]
+        assert logs.get_log_data(log_key).stdout == b"said of a\n"
+        assert logs.is_capture_complete(log_key)
+    assert "said of a" not in capfd.readouterr().out
+
+
+def test_threads_that_store_at_once_lose_nothing(own: Settings) -> None:
+    with open_instance(own) as kept, ThreadPoolExecutor(8) as pool:
+        run_id = materialize(kept, "a")
+        materializations = [
+            dg.AssetMaterialization("thrown", metadata={"number": number}) for number in range(80)
+        ]
+        list(pool.map(kept.report_runless_asset_event, materializations))
+        stored = kept.fetch_materializations(dg.AssetKey("thrown"), limit=100).records
+        facts = [each.event_log_entry.get_dagster_event() for each in stored]
+        materialized = [fact.step_materialization_data.materialization for fact in facts]
+        numbers = {each.metadata["number"].value for each in materialized}
+        assert numbers == set(range(80))
+        assert kept.get_run_by_id(run_id) is not None
+
+
+def open_files(folder: Path) -> list[Path]:
+    """Files below the folder that this process has open: a database, its log and its index each."""
+    found = [each.resolve() for each in Path("/proc/self/fd").iterdir()]
+    return [path for path in found if path.is_relative_to(folder)]
+
+
+def test_few_databases_stay_open_and_a_fork_opens_its_own(tmp_path: Path) -> None:
+    engines = Engines()
+    kept = dagster_storage.ENGINES_KEPT
+    urls = [
+        f"sqlite:///{tmp_path}/{number}.db" for number in range(3 * dagster_storage.ENGINES_KEPT)
+    ]
+    for url in urls:
+        with engines.of(url).begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE t (x)")
+    assert 0 < len(open_files(tmp_path)) <= 3 * kept
+    latest = engines.of(urls[-1])
+    assert engines.of(urls[-1]) is latest
+    assert engines.of(urls[0]) is not latest
+    child = os.fork()
+    if not child:
+        os._exit(0 if engines.of(urls[-1]) is not latest else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    engines.dispose()
+    assert not open_files(tmp_path)
