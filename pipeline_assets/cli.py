@@ -4,6 +4,7 @@ import math
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,18 @@ from pipeline_assets.commands.explain import explain
 from pipeline_assets.commands.forget import forget
 from pipeline_assets.commands.reconcile import reconcile
 from pipeline_assets.commands.replay import replay
-from pipeline_assets.commands.terminal import err, json_option, out, progress, with_landfall
+from pipeline_assets.commands.terminal import (
+    Commands,
+    ask,
+    dataset_option,
+    err,
+    json_option,
+    out,
+    progress,
+    with_landfall,
+)
 from pipeline_assets.commands.watch import watch
-from pipeline_assets.errors import ConfigurationError
+from pipeline_assets.errors import ConfigurationError, NotUtf8Error
 
 if TYPE_CHECKING:
     from resources.landfall import Landfall
@@ -26,7 +36,9 @@ if TYPE_CHECKING:
 SHOWN_KEYS = 10
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="landfall")
 def main() -> None:
     """Files that land in S3 become tables that people trust.
@@ -36,7 +48,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Start the local AWS, and make what is missing in it.")
 @json_option
 @with_landfall
 def up(landfall: "Landfall", *, as_json: bool) -> None:
@@ -47,7 +59,7 @@ def up(landfall: "Landfall", *, as_json: bool) -> None:
     show.facts(out, asdict(started), as_json=as_json, headline=started.headline)
 
 
-@main.command()
+@main.command(short_help="Stop the local AWS; its data stays.")
 @with_landfall
 def down(landfall: "Landfall") -> None:
     """Stop the local AWS; its data stays."""
@@ -57,7 +69,7 @@ def down(landfall: "Landfall") -> None:
     out.print("The local AWS is stopped; its data stays." if stopped else "No local AWS ran here.")
 
 
-@main.command()
+@main.command(short_help="Stop the local AWS and forget everything in it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_landfall
 def reset(landfall: "Landfall", *, yes: bool) -> None:
@@ -68,15 +80,15 @@ def reset(landfall: "Landfall", *, yes: bool) -> None:
     if landfall.settings.env == "aws":
         raise ConfigurationError("LANDFALL_ENV=aws is set: unset it to reset the local AWS.")
     if not yes:
-        click.confirm(f"Forget the local AWS and the runs in {home}?", abort=True)
+        ask(f"Forget the local AWS and the runs in {home}?")
     forgotten = control.reset(landfall.settings)
     done = f"Forgotten: the local AWS and the Dagster instance in {home}."
     out.print(done if forgotten else f"There is nothing to forget: {home} is no folder.")
 
 
-@main.command()
+@main.command(short_help="Upload files to the landing bucket.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--dataset", required=True, help="Dataset that the files belong to.")
+@dataset_option("Dataset that the files belong to.", required=True)
 @click.option("--key", help="Key below the dataset's prefix; for a single file.")
 @json_option
 @with_landfall
@@ -87,6 +99,7 @@ def land(
     from pipeline_assets.upload import plan_uploads, upload  # noqa: PLC0415 - starts quicker
 
     uploads = plan_uploads(paths, dataset, key)
+    _refuse_unwritable([each.key for each in uploads])
     with progress("landing", total=len(uploads), quiet=as_json) as advance:
         landed = upload(landfall, uploads, advance)
     facts = {
@@ -94,21 +107,27 @@ def land(
         "bytes": sum(each.size for each in landed),
         "keys": [each.key for each in landed],
     }
-    headline = f"{len(landed)} files landed in s3://{landfall.bucket.name}/{dataset}/"
+    headline = (
+        f"{show.number(len(landed), 'file')} landed in s3://{landfall.bucket.name}/{dataset}/"
+    )
     show.facts(out, facts, as_json=as_json, headline=headline)
     for each in () if as_json else landed[:SHOWN_KEYS]:
-        out.print(f"  {each.key}", markup=False)
+        out.print(f"  {show.escape(each.key)}")
     if not as_json and len(landed) > SHOWN_KEYS:
-        out.print(f"  and {len(landed) - SHOWN_KEYS} more")
+        out.print(f"  and {len(landed) - SHOWN_KEYS:,} more")
 
 
-@main.command()
+@main.command(short_help="Load and refresh here, without the UI.")
 @click.option("--until-idle", is_flag=True, help="Stop when nothing is pending or dirty.")
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to work at most.")
 @json_option
 @with_landfall
 def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_json: bool) -> None:
-    """Run sensors, queue and runs here, without the UI; exit 1 if a person is needed."""
+    """Run sensors, queue and runs here, without the UI; exit 1 if a person is needed.
+
+    With --until-idle a walk through the landing bucket that is due (LANDFALL_RECONCILE_SECONDS) is
+    finished first: nothing that landed is left out, and a bucket of millions takes minutes.
+    """
     if timeout is not None and not math.isfinite(timeout):
         raise click.BadParameter("give a number of seconds", param_hint="--timeout")
     from pipeline_assets.definitions import build_defs  # noqa: PLC0415 - takes seconds
@@ -126,7 +145,7 @@ def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_js
         sys.exit(1)
 
 
-@main.command()
+@main.command(short_help="Start the local AWS and Dagster's UI.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI."
 )
@@ -159,7 +178,7 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, in our place
 
 
-@main.command()
+@main.command(short_help="Show files, backlog, dates and queues as they are now.")
 @json_option
 @with_landfall
 def status(landfall: "Landfall", *, as_json: bool) -> None:
@@ -167,6 +186,15 @@ def status(landfall: "Landfall", *, as_json: bool) -> None:
     from pipeline_assets.report import status as read_status  # noqa: PLC0415 - starts quicker
 
     show.status(out, read_status(landfall), as_json=as_json)
+
+
+def _refuse_unwritable(keys: Sequence[str]) -> None:
+    """Refuse names whose bytes are no UTF-8, which every key is, before anything lands."""
+    for key in keys:
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise NotUtf8Error(key) from None
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -34,6 +34,17 @@ class ConfigurationError(EnvironmentFaultError):
     """A setting is missing or wrong."""
 
 
+class AlertsTopicError(ConfigurationError):
+    """SNS does not take what is sent to the topic that the settings name."""
+
+    def __init__(self, topic: str, code: str, detail: str) -> None:
+        super().__init__(
+            f"SNS takes no alert for {topic} ({code}: {detail}): set LANDFALL_ALERTS_TOPIC to the "
+            "name or the ARN of a standard topic in the region that is set, with a key that may be "
+            "used if it is encrypted."
+        )
+
+
 class AwsUnreachableError(EnvironmentFaultError):
     """No answer from an AWS endpoint."""
 
@@ -399,11 +410,36 @@ class UnknownFileError(LandfallError):
         )
 
 
+class UnregisteredFileError(UnknownFileError):
+    """An object has landed that the ledger does not know yet."""
+
+    def __init__(self, key: str, *, size: int, landed_at: str, what_next: str) -> None:
+        self.key = key
+        self.size = size
+        self.landed_at = landed_at
+        self.what_next = what_next
+        LandfallError.__init__(
+            self,
+            f"{key} has landed ({size:,} {'byte' if size == 1 else 'bytes'}, {landed_at}), but is "
+            f"not registered yet. {what_next}",
+        )
+
+
 class NothingToLandError(LandfallError):
     """The paths to land hold no file."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         super().__init__(f"{', '.join(paths)}: no file there; give files or folders with files.")
+
+
+class NotUtf8Error(LandfallError):
+    """A name that cannot be a key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} cannot be a key, for its bytes are no UTF-8: rename the file, or give its "
+            "key with --key."
+        )
 
 
 class SameKeyError(LandfallError):
@@ -467,7 +503,7 @@ class NothingSelectedError(LandfallError):
 class UnknownRowError(LandfallError):
     """A file has no such row, or none at all now."""
 
-    def __init__(self, key: str, row: int, reason: str) -> None:
+    def __init__(self, key: str, row: int | str, reason: str) -> None:
         super().__init__(f"{key} has no row {row}: {reason}")
 
 

@@ -17,10 +17,12 @@ from pipeline_assets.operations.reconcile import reconcile
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.listing import (
+    COUNTS,
     KEYS_NAMED,
     DateListing,
     ListingReport,
     Told,
+    counts,
 )
 from resources.ledger.model import is_due, utc_now, utc_text
 
@@ -34,7 +36,6 @@ MEND = (
     "`landfall explain KEY` has the error: land a sound file at the same key, or mend the cause "
     "and run `landfall replay --key KEY`."
 )
-COUNTS = ("listed", "known", "missing", "pending", "dead", "forgotten")
 
 
 def landing_key(dataset: str) -> dg.AssetKey:
@@ -145,7 +146,7 @@ def whole(dataset: str, report: ListingReport) -> dg.AssetCheckEvaluation:
         passed=not failing,
         description=_description(report, failing),
         metadata={
-            **{name: sum(getattr(each, name) for each in rows) for name in COUNTS},
+            **counts(rows),
             "dates": len(rows),
             "incomplete_dates": len(failing),
             "began_at": report.began_at,
@@ -184,7 +185,7 @@ def _of_date(found: DateListing) -> dg.AssetCheckEvaluation:
         check_name=COMPLETE,
         passed=found.is_complete,
         description=f"{found.file_date}: {said}",
-        metadata={"file_date": found.file_date, **{name: getattr(found, name) for name in COUNTS}},
+        metadata={"file_date": found.file_date, **counts([found])},
     )
 
 
@@ -199,12 +200,11 @@ _SCHEMA = dg.TableSchema(
 
 
 def _row(found: DateListing) -> dg.TableRecord:
-    counts = {name: getattr(found, name) for name in COUNTS}
     keys = ", ".join(found.dead_keys)
     return dg.TableRecord(
         {
             "file_date": found.file_date,
-            **counts,
+            **counts([found]),
             "complete": found.is_complete,
             "dead_keys": keys,
         }

@@ -12,7 +12,11 @@ import dagster as dg
 from pydantic import Field
 from rich.console import Console
 
-from pipeline_assets import show_operations, show_story
+from pipeline_assets import show, show_operations, show_story
+from pipeline_assets.commands import dead_letters as dead_command
+from pipeline_assets.commands import reconcile as reconcile_command
+from pipeline_assets.commands.reconcile import has_news
+from pipeline_assets.errors import UnregisteredFileError
 from pipeline_assets.operations import forget as forgetting
 from pipeline_assets.operations import replay as replaying
 from pipeline_assets.operations.affected import affected
@@ -23,9 +27,9 @@ from pipeline_assets.report import file_named
 from pipeline_assets.row_story import read_row_story, row_named
 from pipeline_assets.story import read_story
 from resources.landfall import Landfall
+from resources.ledger.listing import counts
 
 WIDTH = 100
-COUNTS = ("listed", "known", "missing", "pending", "dead")
 DRY_RUN = "Only show what would be done. Set it to false to have it done."
 KEY = "Key of a file below the landing bucket, or its file id."
 
@@ -118,7 +122,12 @@ def explain_name(
         of_row = read_row_story(landfall, *row)
         tell(context, lambda out: show_story.row_story(out, of_row, as_json=False))
         return
-    story = read_story(landfall, config.name)
+    try:
+        story = read_story(landfall, config.name)
+    except UnregisteredFileError as file:
+        said = str(file)
+        tell(context, lambda out: show.prose(out, show.escape(said)), state="not registered")
+        return
     tell(context, lambda out: show_story.story(out, story, as_json=False), state=story.state.value)
 
 
@@ -127,14 +136,11 @@ def list_dead_files(
     context: dg.OpExecutionContext, config: DatasetConfig, landfall: dg.ResourceParam[Landfall]
 ) -> None:
     """List the files that nothing tries again by itself."""
-    name = find_dataset(config.dataset).name if config.dataset else None
+    name = None if config.dataset is None else find_dataset(config.dataset).name
     dead = dead_files(landfall, name)
 
     def told(out: Console) -> None:
-        out.print(f"{len(dead.files)} files are dead; of {dead.unreported} no letter was sent yet.")
-        for each in dead.files:
-            out.print(f"  {each.at}  {each.message}", markup=False)
-            out.print(f"    {each.error} after {each.attempts} attempts: {each.next_step}")
+        dead_command.tell(out, dead, has_queue=landfall.queue.exists)
 
     rows = [_row(asdict(each)) for each in dead.files]
     tell(context, told, dead=len(dead.files), unreported=dead.unreported, files=_table(rows))
@@ -145,21 +151,18 @@ def reconcile_bucket(
     context: dg.OpExecutionContext, config: DatasetConfig, landfall: dg.ResourceParam[Landfall]
 ) -> None:
     """Register what the landing bucket holds and the ledger does not know."""
-    declared = find_dataset(config.dataset) if config.dataset else None
+    declared = None if config.dataset is None else find_dataset(config.dataset)
     report = walk(landfall, declared, context.log.info)
-    counts = {name: sum(getattr(each, name) for each in report.dates) for name in COUNTS}
+    totals = counts(report.dates)
 
     def told(out: Console) -> None:
-        out.print(", ".join(f"{number:,} {name}" for name, number in counts.items()))
-        for each in report.dates:
-            for key in each.missing_keys:
-                out.print(f"  registered {key}", markup=False)
+        reconcile_command.tell(out, report, [each for each in report.dates if has_news(each)])
 
     rows = [
-        _row({name: getattr(each, name) for name in ("dataset", "file_date", *COUNTS)})
+        _row({"dataset": each.dataset, "file_date": each.file_date, **counts([each])})
         for each in report.dates
     ]
-    tell(context, told, **counts, dates=_table(rows))
+    tell(context, told, **totals, dates=_table(rows))
 
 
 def _row(facts: dict[str, str | int]) -> dg.TableRecord:
@@ -178,7 +181,10 @@ def tell(
 ) -> None:
     """Log what a command would print, and give it with its facts as the output's metadata."""
     text = io.StringIO()
-    say(Console(file=text, width=WIDTH, highlight=False, soft_wrap=True, no_color=True))
+    out = Console(
+        file=text, width=WIDTH, highlight=False, soft_wrap=True, no_color=True, emoji=False
+    )
+    say(out)
     context.log.info(text.getvalue())
     story = dg.MetadataValue.md(f"```\n{text.getvalue()}```")
     context.add_output_metadata({"story": story, **facts})

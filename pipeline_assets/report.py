@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import UnknownFileError
+from pipeline_assets.errors import UnknownFileError, UnregisteredFileError
+from pipeline_assets.operations.forget import is_done
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import (
@@ -21,7 +24,11 @@ from resources.ledger.model import (
     RunRequest,
     file_id,
     utc_now,
+    utc_text,
 )
+
+KEY_BYTES = 1024
+"""A key is no longer ("Creating object key names", Amazon S3 User Guide)."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,31 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The pipeline now."""
+    """The pipeline now.
+
+    Attributes:
+        datasets: each of them; objects below none come last, if there are any.
+        dead: files that nothing tries again by itself.
+        half_forgotten: keys of forgotten files whose fragments are not all deleted.
+        has_queue: whether the settings name a landing queue; without one its counts are 0.
+        queue_waiting: messages of the landing queue that wait.
+        queue_in_flight: messages that were received and are not settled.
+        dead_letter_messages: messages in the landing queue's dead-letter queue.
+    """
 
     datasets: tuple[DatasetStatus, ...]
     dead: tuple[DeadFile, ...]
+    half_forgotten: tuple[str, ...]
+    has_queue: bool
     queue_waiting: int
     queue_in_flight: int
     dead_letter_messages: int
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether something is dead or held."""
-        return bool(self.dead) or any(each.held_dates for each in self.datasets)
+        """Whether something is dead or held, or was forgotten by half."""
+        held = any(each.held_dates for each in self.datasets)
+        return bool(self.dead or self.half_forgotten) or held
 
 
 def status(landfall: Landfall) -> Status:
@@ -64,13 +84,25 @@ def status(landfall: Landfall) -> Status:
         every.append(DatasetStatus(NO_DATASET, _states(strays, ()), 0, None, (), {}, 0))
     dead = [each for name in (*heads, NO_DATASET) for each in landfall.ledger.files.dead(name)]
     waiting, in_flight = landfall.queue.depth()
+    known = [head for found in (*heads.values(), strays) for head in found]
     return Status(
         datasets=tuple(every),
         dead=tuple(dead),
+        half_forgotten=_half_forgotten(landfall, known),
+        has_queue=landfall.queue.exists,
         queue_waiting=waiting,
         queue_in_flight=in_flight,
         dead_letter_messages=landfall.queue.dead_letters(),
     )
+
+
+def _half_forgotten(landfall: Landfall, heads: Sequence[FileHead]) -> tuple[str, ...]:
+    forgotten = [head for head in heads if head.state is FileState.FORGOTTEN]
+    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
+        done = pool.map(partial(is_done, landfall), forgotten)
+        return tuple(
+            sorted(head.key for head, ended in zip(forgotten, done, strict=True) if not ended)
+        )
 
 
 def _dataset_status(
@@ -125,11 +157,42 @@ def file_named(landfall: Landfall, name: str) -> FileHead:
     """A file by its key, with or without ``s3://BUCKET/``, or by its file id.
 
     Raises:
-        UnknownFileError: the ledger knows no such file.
+        UnregisteredFileError: an object has landed at that key, which the ledger does not know yet.
+        UnknownFileError: nobody knows such a file.
     """
     key = name.removeprefix(f"s3://{landfall.bucket.name}/")
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:  # an argument that is no UTF-8, which every key is
+        raise UnknownFileError(name) from None
     head = landfall.ledger.files.head(file_id(landfall.bucket.name, key))
     head = head or landfall.ledger.files.head(name)
-    if head is None:
+    if head is not None:
+        return head
+    stored = landfall.bucket.stat(key) if 0 < length <= KEY_BYTES else None
+    if stored is None:
         raise UnknownFileError(name)
-    return head
+    raise UnregisteredFileError(
+        key,
+        size=stored.size,
+        landed_at=utc_text(stored.modified_at),
+        what_next=_registering(landfall, key),
+    )
+
+
+def _registering(landfall: Landfall, key: str) -> str:
+    """How an object that has landed comes to the ledger."""
+    if key.split("/", 1)[0] not in {each.name for each in datasets()}:
+        return (
+            "It will be registered as dead, for its prefix is that of no dataset: delete it, and "
+            "land it below the prefix of a dataset."
+        )
+    if not landfall.queue.exists:
+        return (
+            "No queue is set, so the next walk through the bucket registers it: that of the "
+            "reconcile sensor, of `landfall work --until-idle`, or `landfall reconcile` at once."
+        )
+    return (
+        "Its notification is taken up by the next tick: that of the landing sensor, or `landfall "
+        "work --until-idle`. If it was lost, `landfall reconcile` registers the file."
+    )

@@ -5,7 +5,6 @@ a duplicate names the row that is kept in its place.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -14,7 +13,7 @@ import polars as pl
 import pyarrow.compute as pc
 
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import UnknownFileError, UnknownRowError
+from pipeline_assets.errors import UnknownFileError, UnknownRowError, UnregisteredFileError
 from pipeline_assets.refine import RefinedDate, refine
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.report import file_named
@@ -23,6 +22,8 @@ from pipeline_assets.story import Tables, counting_fragments, reasons_of, tables
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment
 
+ROW_DIGITS = 18
+"""Digits that an ordinal of 64 bits has room for."""
 PROVENANCE = ("_file_id", "_row", "_landed_at", "_error", "_raw")
 
 
@@ -42,7 +43,10 @@ NEXT = {
     ),
     Ending.DUPLICATE: "Nothing: the row that is kept stands for it.",
 }
-NEXT_WHILE_HELD = "See why the date is held: `landfall status`. Until then its former tables stay."
+NEXT_WHILE_HELD = (
+    "See why the date is held: `landfall status`. Until that is mended its former tables stay. A "
+    "file that should never have come is taken out with `landfall forget --key`."
+)
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,26 @@ def row_named(landfall: Landfall, name: str) -> tuple[FileHead, int] | None:
 
     Raises:
         UnknownFileError: it is of that form, but the ledger knows no such file.
+        UnknownRowError: no file has so many rows.
     """
     file, _, row = name.rpartition(":")
-    if not row.isascii() or not row.isdecimal():
+    if not row.isascii() or not row.isdecimal() or _is_key(landfall, name):
         return None
-    with suppress(UnknownFileError):
+    head = file_named(landfall, file)
+    digits = row.lstrip("0")
+    if len(digits) > ROW_DIGITS:
+        raise UnknownRowError(head.key, f"{digits[:ROW_DIGITS]}...", "no file has so many rows.")
+    return head, int(digits or "0")
+
+
+def _is_key(landfall: Landfall, name: str) -> bool:
+    try:
         file_named(landfall, name)
-        return None
-    return file_named(landfall, file), int(row)
+    except UnregisteredFileError:
+        return True
+    except UnknownFileError:
+        return False
+    return True
 
 
 def read_row_story(landfall: Landfall, head: FileHead, row: int) -> RowStory:

@@ -1,15 +1,12 @@
 """How a step by hand looks on a terminal, before and after it is done, and as JSON."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
-from pipeline_assets.show import some
+from pipeline_assets.show import escape, number, some
 
 if TYPE_CHECKING:
     from pipeline_assets.operations.affected import Affected
@@ -23,15 +20,15 @@ REFRESHED_BY = "run `landfall work --until-idle`, or let the sensors"
 def affected(out: Console, touched: "Affected") -> None:
     """Files, rows, dates and tables that a step touches."""
     states = Counter(each.state.value for each in touched.files)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     out.print(f"{number(len(touched.files), 'file')}: {told or 'none'}")
     for each in touched.files[:SHOWN_FILES]:
         out.print(f"  {escape(each.key)}  {each.state}, {number(each.rows, 'row')}")
     _more(out, len(touched.files))
     new = sum(not each.rows for each in touched.files)
-    later = f"; {new} of the files without any" if new and touched.rows else ""
+    later = f"; {number(new, 'file')} without any" if new and touched.rows else ""
     out.print(f"Rows that count now: {touched.rows:,}{later}")
-    out.print(f"Event dates ({len(touched.days)}): {some(touched.days)}")
+    out.print(f"{number(len(touched.days), 'event date')}: {some(touched.days)}")
     if touched.partitions:
         out.print("Tables that are refreshed for them:")
     for asset, days in touched.partitions.items():
@@ -60,14 +57,15 @@ def replayed(out: Console, plan: "ReplayPlan", count: int) -> None:
         f"is loaded again: {REFRESHED_BY}."
     )
     if count < len(plan.again):
-        out.print(f"{len(plan.again) - count} turned meanwhile by themselves.")
+        turned = number(len(plan.again) - count, "other file")
+        out.print(f"{turned} turned meanwhile without this.")
 
 
 def forgetting(out: Console, touched: "Affected", address: str) -> None:
     """What forgetting a file would do, and what it would leave."""
     affected(out, touched)
     out.print(
-        f"The landed object stays at {escape(address)}: if it must go too, delete it there, and "
+        f"What is landed at {escape(address)} stays: if it must go too, delete it there, and "
         "the older versions that a versioned bucket keeps of it."
     )
 
@@ -118,19 +116,9 @@ def affected_json(touched: "Affected") -> dict[str, object]:
     return asdict(touched) | {"rows": touched.rows}
 
 
-def print_json(out: Console, values: Mapping[str, object]) -> None:
-    """Facts as JSON."""
-    out.print_json(json.dumps(values, default=str))
-
-
 def _left(candidate: "Candidate") -> dict[str, str]:
     head = candidate.head
     return {"key": head.key, "state": head.state.value, "why": candidate.fate.value}
-
-
-def number(count: int, noun: str) -> str:
-    """A count and its noun, in the plural where it belongs."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _more(out: Console, count: int) -> None:

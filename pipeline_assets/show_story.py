@@ -4,10 +4,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from pipeline_assets.show_operations import number, print_json
+from pipeline_assets.show import escape, number, print_json, prose
 
 if TYPE_CHECKING:
     from pipeline_assets.row_story import RowStory
@@ -15,6 +14,17 @@ if TYPE_CHECKING:
     from pipeline_assets.telling import Sentence
 
 SHOWN_REASONS = 3
+AT_KEY = {
+    "nothing": (
+        "Its object was deleted from the bucket since: rows that were loaded stay, until `landfall "
+        "forget --key` takes them out; nothing is there to be loaded again."
+    ),
+    "other bytes": (
+        "Its key holds other bytes by now, which are not registered yet: the next tick of the "
+        "landing sensor, or `landfall work`, takes them up; else `landfall reconcile` does."
+    ),
+}
+ENDED = frozenset({"GONE", "FORGOTTEN"})
 MOMENT = len("2025-03-10 09:30:01")
 
 
@@ -28,7 +38,8 @@ def story(out: Console, story: "Story", *, as_json: bool) -> None:
     prose(
         out,
         f"File {head.file_id} of {escape(head.dataset)}, file date {head.file_date}: "
-        f"{head.size:,} bytes that landed at {_moment(head.landed_at)} UTC, ETag {head.etag}.",
+        f"{number(head.size, 'byte')} that landed at {_moment(head.landed_at)} UTC, "
+        f"ETag {head.etag}.",
     )
     for sentence in story.told:
         _step(out, sentence)
@@ -40,6 +51,8 @@ def story(out: Console, story: "Story", *, as_json: bool) -> None:
     if story.letter is not None:
         prose(out, f"Its dead letter {'was sent' if story.letter else 'is not sent yet'}.")
     _accounts(out, story)
+    if story.at_key in AT_KEY and story.state not in ENDED:
+        prose(out, f"[yellow]{AT_KEY[story.at_key]}[/]")
     prose(out, f"[bold]Next:[/] {story.what_next}")
 
 
@@ -91,7 +104,10 @@ def row_story(out: Console, story: "RowStory", *, as_json: bool) -> None:
         return
     head = story.head
     out.print(f"[bold]Row {story.row:,} of s3://{head.bucket}/{escape(head.key)}[/]")
-    prose(out, f"{head.file_id}:{story.row}, dataset {head.dataset}, epoch {head.loaded_epoch}.")
+    prose(
+        out,
+        f"{head.file_id}:{story.row}, dataset {escape(head.dataset)}, epoch {head.loaded_epoch}.",
+    )
     if story.error is not None:
         prose(out, f"It could not be parsed: {escape(story.error)}. Received:")
         out.print(f"  {escape(story.raw or '')}")
@@ -116,11 +132,6 @@ def _why(story: "RowStory") -> str:
     if story.reasons:
         return f": {escape('; '.join(story.reasons))}. Its record there:"
     return "."
-
-
-def prose(out: Console, text: str) -> None:
-    """A sentence: wrapped between words at a terminal, in one line elsewhere."""
-    out.print(text, soft_wrap=not out.is_terminal)
 
 
 def _moment(at: str) -> str:

@@ -17,9 +17,11 @@ from pipeline_assets.operations.dead_letters import next_step
 from pipeline_assets.operations.forget import is_done
 from pipeline_assets.registry import datasets
 from pipeline_assets.report import carried_by, file_named, state_of
+from pipeline_assets.show import some
 from pipeline_assets.telling import Sentence, chapters
 from resources.frames import FrameKind
 from resources.landfall import Landfall
+from resources.landing_zone import StoredObject
 from resources.ledger.model import (
     DateHead,
     DirtyDate,
@@ -56,6 +58,14 @@ class Tables(StrEnum):
     HELD = "held"
 
 
+class AtKey(StrEnum):
+    """What the key of a file holds now."""
+
+    SAME = "the same bytes"
+    OTHER = "other bytes"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True)
 class DateAccount:
     """What became of a file's rows on one event date.
@@ -89,6 +99,7 @@ class Story:
         fragments: those that count now.
         accounts: what became of their rows, by event date.
         letter: whether its dead letter was sent; ``None`` while it is not dead.
+        at_key: what the landing bucket holds at its key now.
         what_next: what a person has to do.
     """
 
@@ -99,6 +110,7 @@ class Story:
     fragments: tuple[Fragment, ...]
     accounts: tuple[DateAccount, ...]
     letter: bool | None
+    at_key: AtKey
     what_next: str
 
 
@@ -117,6 +129,7 @@ def read_story(landfall: Landfall, name: str) -> Story:
     state, request = state_of(head, carried), carried.get((head.file_id, head.epoch))
     fragments = counting_fragments(landfall, head)
     accounts = _accounts(landfall, head, fragments)
+    here = at_key(head, landfall.bucket.stat(head.key))
     return Story(
         head=head,
         state=state,
@@ -125,8 +138,16 @@ def read_story(landfall: Landfall, name: str) -> Story:
         fragments=fragments,
         accounts=accounts,
         letter=_letter(landfall, head),
+        at_key=here,
         what_next=_what_next(landfall, head, state, accounts),
     )
+
+
+def at_key(head: FileHead, stored: StoredObject | None) -> AtKey:
+    """How what a key holds now stands to the file that is registered of it."""
+    if stored is None:
+        return AtKey.NOTHING
+    return AtKey.SAME if stored.etag == head.etag else AtKey.OTHER
 
 
 def counting_fragments(landfall: Landfall, head: FileHead) -> tuple[Fragment, ...]:
@@ -225,12 +246,12 @@ def _what_next(
     behind = [each.event_date for each in accounts if each.tables is Tables.TO_BE_REFRESHED]
     if state is FileState.LOADED and held:
         return (
-            f"It is loaded, but held, with the former tables: {', '.join(held)}. If this file is "
-            "the cause, land a sound one at the same key."
+            f"It is loaded, but held, with the former tables: {some(tuple(held))}. If this file is "
+            "the cause, land a sound one at the same key, or take it out: `landfall forget --key`."
         )
     if state is FileState.LOADED and behind:
         return (
-            f"Nothing: {len(behind)} of its dates wait for their refresh; `landfall work "
+            f"Nothing: its tables of {some(tuple(behind))} are to be refreshed; `landfall work "
             "--until-idle`, or the sensors, see to it."
         )
     return NEXT[state]
@@ -248,7 +269,7 @@ def _after_forgetting(landfall: Landfall, head: FileHead) -> str:
     held = [each.event_date for each in dirty if each.held]
     if held:
         return (
-            f"Its rows still stand in the former tables of {', '.join(held)}, which is held: "
+            f"Its rows still stand in the former tables of {some(tuple(held))}, held: "
             "`landfall status` says why."
         )
     if dirty:

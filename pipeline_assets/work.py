@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
+from pipeline_assets import show
 from pipeline_assets.dataset import fingerprint
 from pipeline_assets.holding import abandon, let_go
 from pipeline_assets.jobs import job_name, partition_key, run_tags
@@ -46,12 +47,6 @@ class Backlog:
     def is_empty(self) -> bool:
         """Whether nothing waits for a tick or a run."""
         return not (self.messages or self.files or self.requests or self.dates)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.messages} messages, {self.files} files, {self.requests} run requests, "
-            f"{self.dates} dates, {self.letters} letters"
-        )
 
 
 @dataclass
@@ -110,7 +105,7 @@ class Worker:
             if _is_past(deadline):
                 self.report.timed_out = True
                 break
-            self._progress(f"{self.report.runs} runs done; waiting: {left}")
+            self._progress(f"{self.report.runs} runs done; waiting: {show.backlog(left)}")
             if not self._walker.walk(busy=bool(asked)) and not asked:
                 time.sleep(REST_SECONDS)
         self.report.backlog = left

@@ -1,6 +1,7 @@
 """Alerts: what people are told through the SNS topic."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -8,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pipeline_assets.errors import AwsBusyError, AwsRefusedError, NotProvisionedError
+from pipeline_assets.errors import (
+    AlertsTopicError,
+    AwsBusyError,
+    AwsRefusedError,
+    EnvironmentFaultError,
+    NotProvisionedError,
+)
 from resources.aws import Aws, aws_errors, error_code
 from resources.settings import Environment
 
@@ -56,22 +63,30 @@ class Alerts:
 
     @cached_property
     def topic_arn(self) -> str:
-        """ARN of the topic, made of its name where the settings have that only.
+        """ARN of the topic, found by its name where the settings have that only.
 
-        At an emulator CreateTopic says it, and changes no topic that exists. In a real account it
-        would make one that nobody subscribes to, so there the caller's own account is named.
+        In a real account it follows from the caller's own account, without a permission. An
+        emulator need not have STS, so there the topics are listed. Nothing is made here: a topic
+        that nobody subscribes to would swallow every alert.
+
+        Raises:
+            EnvironmentFaultError: the topic is missing, or AWS refuses or does not answer.
         """
         topic = self._aws.settings.alerts_topic
         if topic.startswith("arn:"):
             return topic
-        with aws_errors(self._aws):
+        with self._sns_errors():
             if self._aws.settings.env is Environment.AWS:
                 caller = self._aws.sts.get_caller_identity()["Arn"]
                 return _topic_arn(caller, self._aws.sns.meta.region_name, topic)
-            try:
-                return self._aws.sns.create_topic(Name=topic)["TopicArn"]
-            except ClientError as error:
-                raise _translated(error, topic) from error
+            return self._listed_arn(topic)
+
+    def _listed_arn(self, name: str) -> str:
+        for page in self._aws.sns.get_paginator("list_topics").paginate():
+            for topic in page["Topics"]:
+                if topic["TopicArn"].endswith(f":{name}"):
+                    return topic["TopicArn"]
+        raise NotProvisionedError("topic", name)
 
     def publish(self, alert: Alert) -> None:
         """Send one alert to the topic.
@@ -79,16 +94,22 @@ class Alerts:
         Raises:
             EnvironmentFaultError: the topic is missing, or AWS refuses or does not answer.
         """
-        with aws_errors(self._aws):
-            try:
-                self._aws.sns.publish(
-                    TopicArn=self.topic_arn,
-                    Subject=_subject(alert.subject),
-                    Message=_text(alert.text),
-                    MessageAttributes=_attributes(alert),
-                )
-            except ClientError as error:
-                raise _translated(error, self._aws.settings.alerts_topic) from error
+        with self._sns_errors():
+            self._aws.sns.publish(
+                TopicArn=self.topic_arn,
+                Subject=_subject(alert.subject),
+                Message=_text(alert.text),
+                MessageAttributes=_attributes(alert),
+            )
+
+    @contextmanager
+    def _sns_errors(self) -> Iterator[None]:
+        """What every service says becomes what it does elsewhere; the rest, SNS's own errors."""
+        try:
+            with aws_errors(self._aws):
+                yield
+        except ClientError as error:
+            raise _translated(error, self._aws.settings.alerts_topic) from error
 
 
 def _topic_arn(caller: str, region: str, name: str) -> str:
@@ -118,8 +139,8 @@ def _attributes(alert: Alert) -> "dict[str, MessageAttributeValueTypeDef]":
     }
 
 
-def _translated(error: ClientError, topic: str) -> Exception:
-    """The codes that only SNS uses as errors of ours; any other as it is."""
+def _translated(error: ClientError, topic: str) -> EnvironmentFaultError:
+    """The codes that only SNS uses; any other is about the topic, the one thing that is set."""
     code = error_code(error)
     if code in MISSING_CODES:
         return NotProvisionedError("topic", topic)
@@ -127,4 +148,4 @@ def _translated(error: ClientError, topic: str) -> Exception:
         return AwsRefusedError(error.operation_name, code)
     if code in BUSY_CODES:
         return AwsBusyError(error.operation_name, code)
-    return error
+    return AlertsTopicError(topic, code, str(error.response["Error"].get("Message", "")))

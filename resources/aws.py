@@ -239,8 +239,10 @@ def error_code(error: ClientError) -> str:
 
 
 @contextmanager
-def aws_errors(aws: Aws) -> Iterator[None]:
+def aws_errors(aws: Aws, *, queue: str = "") -> Iterator[None]:
     """Turn what a user can mend or must wait for into one sentence; let the rest pass as it is.
+
+    ``queue`` is the one that is asked, where it is not the landing queue: AWS does not name it.
 
     Raises:
         AwsUnreachableError: no server answers at the endpoint.
@@ -261,13 +263,13 @@ def aws_errors(aws: Aws) -> Iterator[None]:
         local = endpoint.startswith(aws.settings.local_endpoint)
         raise AwsUnreachableError(endpoint, local=local) from error
     except ClientError as error:
-        known = _translated(aws, error)
+        known = _translated(aws, error, queue)
         if known is None:
             raise
         raise known from error
 
 
-def _translated(aws: Aws, error: ClientError) -> EnvironmentFaultError | None:
+def _translated(aws: Aws, error: ClientError, queue: str) -> EnvironmentFaultError | None:
     code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in CREDENTIAL_CODES:
@@ -275,7 +277,7 @@ def _translated(aws: Aws, error: ClientError) -> EnvironmentFaultError | None:
     if code in DENIED_CODES:
         return AwsRefusedError(error.operation_name, code)
     if code in MISSING_CODES:
-        return NotProvisionedError(MISSING_CODES[code], _missing_name(aws, error))
+        return NotProvisionedError(MISSING_CODES[code], _missing_name(aws, error, queue))
     if status == NOT_IMPLEMENTED:
         return NotAwsError(error.operation_name, status)
     if code in BUSY_CODES or status >= SERVER_FAULT:
@@ -283,12 +285,12 @@ def _translated(aws: Aws, error: ClientError) -> EnvironmentFaultError | None:
     return None
 
 
-def _missing_name(aws: Aws, error: ClientError) -> str:
+def _missing_name(aws: Aws, error: ClientError, queue: str) -> str:
     settings = aws.settings
     names = {
         "bucket": str(error.response.get("Error", {}).get("BucketName", settings.landing_bucket)),
         "table": f"{settings.ledger_table}, or one of {settings.serving_prefix}*",
-        "queue": settings.landing_queue,
+        "queue": queue or settings.landing_queue,
     }
     return names[MISSING_CODES[error_code(error)]]
 

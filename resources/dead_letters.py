@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pipeline_assets.errors import NotProvisionedError
 from resources.aws import Aws, aws_errors
 from resources.ledger.model import FileHead, Step, trace_id
 
@@ -148,11 +147,8 @@ class DeadLetterQueue:
 
     @cached_property
     def _url(self) -> str:
-        with aws_errors(self._aws):
-            try:
-                return self._aws.sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
-            except self._aws.sqs.exceptions.QueueDoesNotExist as error:
-                raise NotProvisionedError("queue", self.name) from error
+        with aws_errors(self._aws, queue=self.name):
+            return self._aws.sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
 
     def batches(self, letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
         """The letters in the groups that one call takes."""
@@ -181,11 +177,8 @@ class DeadLetterQueue:
             {"Id": str(number), "MessageBody": letter.body} for number, letter in enumerate(letters)
         ]
         url = self._url
-        with aws_errors(self._aws):
-            try:
-                answer = self._aws.sqs.send_message_batch(QueueUrl=url, Entries=entries)
-            except self._aws.sqs.exceptions.QueueDoesNotExist as error:
-                raise NotProvisionedError("queue", self.name) from error
+        with aws_errors(self._aws, queue=self.name):
+            answer = self._aws.sqs.send_message_batch(QueueUrl=url, Entries=entries)
         return {
             letters[int(each["Id"])].id: each.get("Message", each["Code"])
             for each in answer.get("Failed", [])
@@ -198,7 +191,7 @@ class DeadLetterQueue:
             EnvironmentFaultError: the queue is missing, or AWS refuses or does not answer.
         """
         url = self._url
-        with aws_errors(self._aws):
+        with aws_errors(self._aws, queue=self.name):
             facts = self._aws.sqs.get_queue_attributes(
                 QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
             )["Attributes"]

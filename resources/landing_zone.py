@@ -204,7 +204,7 @@ class LandingQueue:
         if not self.exists:
             return 0
         name = self._aws.settings.landing_dead_letter_queue
-        with aws_errors(self._aws):
+        with aws_errors(self._aws, queue=name):
             url = self._aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
             facts = self._aws.sqs.get_queue_attributes(
                 QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]

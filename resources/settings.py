@@ -11,8 +11,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipeline_assets.errors import ConfigurationError
 
 ENVIRONMENT_STEP = 4
+LONGEST_SECONDS = 365 * 24 * 60 * 60.0
+"""No wait, lease or limit is longer than a year; a time plus far more is none that Python knows."""
 BUCKET_NAME = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 """Amazon S3 User Guide, "General purpose bucket naming rules"."""
+TOPIC = r"^(arn:.+|[A-Za-z0-9_-]{1,256})$"
+"""A name as CreateTopic takes it (Amazon SNS API reference), or an ARN."""
 
 
 class Environment(StrEnum):
@@ -61,7 +65,9 @@ class Settings(BaseSettings):
         description="Takes one message for every file that is given up.",
     )
     alerts_topic: str = Field(
-        "landfall-alerts", min_length=1, description="SNS topic for alerts: its name or its ARN."
+        "landfall-alerts",
+        pattern=TOPIC,
+        description="SNS topic for alerts: its name or its ARN.",
     )
     ledger_table: str = Field(
         "landfall-ledger", min_length=3, description="DynamoDB table of the ledger."
@@ -76,6 +82,7 @@ class Settings(BaseSettings):
     max_tick_seconds: float = Field(
         8.0,
         gt=0,
+        le=LONGEST_SECONDS,
         description="A tick receives no more messages, and sends no more letters, after so long.",
     )
     max_letters_per_tick: int = Field(
@@ -86,36 +93,66 @@ class Settings(BaseSettings):
     quiet_runs_per_tick: int = Field(
         4, ge=1, description="Up to so many dates with new files get a run each; more share runs."
     )
-    max_attempts: int = Field(3, ge=1, description="Attempts at a file or a date.")
-    backoff_seconds: float = Field(5.0, ge=0, description="Wait after a first failed attempt.")
-    backoff_max_seconds: float = Field(300.0, ge=0, description="Longest wait between attempts.")
+    max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a file or a date.")
+    backoff_seconds: float = Field(
+        5.0, ge=0, le=LONGEST_SECONDS, description="Wait after a first failed attempt."
+    )
+    backoff_max_seconds: float = Field(
+        300.0, ge=0, le=LONGEST_SECONDS, description="Longest wait between attempts."
+    )
     lease_seconds: float = Field(
-        60.0, gt=0, description="A run whose heartbeat stands still this long is taken for dead."
+        60.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="A run whose heartbeat stands still this long is taken for dead.",
     )
     request_seconds: float = Field(
-        600.0, gt=0, description="A run request that no run claims in this time is withdrawn."
+        600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="A run request that no run claims in this time is withdrawn.",
     )
     reconcile_seconds: float = Field(
         900.0,
         ge=0,
+        le=LONGEST_SECONDS,
         description="The landing bucket is walked through again so long after the former walk "
         "began; without a queue at once.",
     )
     reconcile_keys: int = Field(
         2000, ge=1, le=10_000, description="Keys that are listed between two notes of the progress."
     )
+    reconcile_heads: int = Field(
+        200,
+        ge=1,
+        le=10_000,
+        description="Dead files which a slice of the bucket did not list that are looked for at "
+        "most between two notes of the progress.",
+    )
     watch_pending_seconds: float = Field(
-        3600.0, gt=0, description="The watchdog reports a file that has waited longer."
+        3600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="The watchdog reports a file that has waited longer.",
     )
     watch_dirty_seconds: float = Field(
-        3600.0, gt=0, description="The watchdog reports a date that was dirty longer."
+        3600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="The watchdog reports a date that was dirty longer.",
     )
     watch_tick_seconds: float = Field(
-        600.0, gt=0, description="The watchdog reports when no landing tick ended for so long."
+        600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="The watchdog reports when no landing tick ended for so long.",
     )
     watch_dead: int = Field(0, ge=0, description="The watchdog reports more dead files than this.")
     watch_repeat_seconds: float = Field(
-        14400.0, ge=0, description="The watchdog alerts the same again only after so long."
+        14400.0,
+        ge=0,
+        le=LONGEST_SECONDS,
+        description="The watchdog alerts the same again only after so long.",
     )
     io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
 

@@ -1,44 +1,36 @@
 """The landing sensor: notifications into the ledger, unfinished files into run requests.
 
 ``plan`` decides, from data alone; ``tick`` reads and acts, and is all that the Dagster sensor and
-``landfall work`` do. A tick reads messages, registers the objects and only then deletes the
-messages: from there on the ledger is the inbox.
+``landfall work`` do. It begins with the notifications (``notifications.py``); from there on the
+ledger is the inbox.
 """
 
-import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from pipeline_assets.dataset import Dataset, fingerprint
-from pipeline_assets.errors import RefreshDiedError, UnknownDatasetError
-from pipeline_assets.landings import current, landing
+from pipeline_assets.errors import RefreshDiedError
 from pipeline_assets.operations.dead_letters import send_letters
 from pipeline_assets.partitions import contiguous, days_between, has_partition
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
-from resources.landing_zone import EventKind, Message, ObjectEvent, StoredObject
 from resources.ledger.model import (
-    NO_DATASET,
-    Landing,
     PendingFile,
     PlannedRun,
     RequestedFile,
     RequestKind,
     RequestState,
     RunRequest,
-    file_id,
     is_due,
     utc_now,
 )
 from resources.ledger.runs import Observer
 from resources.ledger.ticks import LANDING
 from resources.settings import Settings
-
-log = logging.getLogger("landfall.landing")
+from sensors.notifications import drain
 
 
 @dataclass(frozen=True)
@@ -220,88 +212,3 @@ def give_up(landfall: Landfall, request: RunRequest, dead_run: str) -> None:
         contract = fingerprint(find_dataset(name))
         ledger.dates.give_up(refresh, dead_run, died, fingerprint=contract)
     ledger.requests.close(name, request.request_id, dead_run)
-
-
-def drain(landfall: Landfall) -> int:
-    """Register what the queue's messages say, then delete them; returns how many were settled.
-
-    One that cannot be read, or is of another bucket, is handed back until it is a dead letter.
-    """
-    settled = 0
-    own, foreign = {landfall.bucket.name}, set[str]()
-    deadline = time.monotonic() + landfall.settings.max_tick_seconds
-    for batch in landfall.queue.receive(landfall.settings.max_messages_per_tick):
-        settle(landfall, batch)
-        over = [each for each in batch if each.events is not None and _buckets(each) <= own]
-        foreign |= {bucket for each in batch for bucket in _buckets(each) - own}
-        landfall.queue.delete(over)
-        landfall.queue.hand_back([each for each in batch if each not in over])
-        settled += len(over)
-        if time.monotonic() > deadline:  # Dagster cuts a tick off after a minute at most
-            break
-    if foreign:
-        log.warning("Notifications of foreign buckets are dead letters: %s", sorted(foreign))
-    return settled
-
-
-def _buckets(message: Message) -> set[str]:
-    return {event.bucket for event in message.events or ()}
-
-
-def settle(landfall: Landfall, messages: Iterable[Message]) -> None:
-    """Register the created objects of our bucket in the messages and note the removed ones."""
-    every = [event for message in messages for event in message.events or ()]
-    events = [event for event in every if event.bucket == landfall.bucket.name]
-    created = [event for event in events if event.kind is EventKind.CREATED]
-    for dataset in datasets():
-        own = {
-            (event.key, event.etag): event for event in created if _prefix(event) == dataset.name
-        }
-        register(landfall, dataset, own.values())
-    known = tuple(dataset.name for dataset in datasets())
-    for event in created:
-        if _prefix(event) not in known:
-            bury(landfall, event, known)
-    for event in events:
-        if event.kind is EventKind.REMOVED:
-            remove(landfall, event)
-
-
-def remove(landfall: Landfall, event: ObjectEvent) -> None:
-    """Note a deletion, if the key is still empty."""
-    head = landfall.ledger.files.head(file_id(event.bucket, event.key))
-    if head is not None and landfall.bucket.stat(event.key) is None:
-        landfall.ledger.files.gone(head)
-
-
-def register(landfall: Landfall, dataset: Dataset, events: Iterable[ObjectEvent]) -> None:
-    """Register created objects of one dataset."""
-    landings = [
-        replace(
-            landing(
-                dataset, event.bucket, event.key, StoredObject(event.etag, event.size, event.at)
-            ),
-            event=event.record,
-        )
-        for event in events
-    ]
-    landfall.ledger.files.register(landings, lambda each: current(landfall, dataset, each.key))
-
-
-def bury(landfall: Landfall, event: ObjectEvent, known: tuple[str, ...]) -> None:
-    """Register an object below a prefix that is no dataset: dead at once, with the reason."""
-    landed = Landing(
-        bucket=event.bucket,
-        key=event.key,
-        etag=event.etag,
-        size=event.size,
-        landed_at=event.at,
-        dataset=NO_DATASET,
-        file_date=event.at.astimezone(UTC).date(),
-        event=event.record,
-    )
-    landfall.ledger.files.bury(landed, UnknownDatasetError(event.key, known))
-
-
-def _prefix(event: ObjectEvent) -> str:
-    return event.key.split("/", 1)[0]

@@ -9,21 +9,18 @@ whether anyone is to blame.
 do.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline_assets.dataset import Dataset, fingerprint
 from pipeline_assets.errors import (
-    LandfallError,
     RefreshDiedError,
     RunCanceledError,
     RunNotStartedError,
 )
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
-from resources.ledger.files import Claim
-from resources.ledger.model import RequestedFile, RequestState, RunRequest
+from resources.ledger.model import RequestState, RunRequest
 from sensors import landing
 
 
@@ -89,7 +86,9 @@ def _take(landfall: Landfall, run: EndedRun, request: RunRequest) -> None:
         landing.give_up(landfall, request, run.run_id)
         return
     dataset = request.run.dataset
-    _fail(landfall, dataset, request.run.files, RunCanceledError, run.run_id)
+    landfall.ledger.files.give_up(
+        request.run.files, dataset, run.run_id, error=RunCanceledError, alone=False
+    )
     landfall.ledger.requests.close(dataset, request.request_id, run.run_id)
 
 
@@ -97,26 +96,9 @@ def _put_off(landfall: Landfall, run: EndedRun, request: RunRequest) -> None:
     """Let what a withdrawn request was for wait: its next run may well fail in the same way."""
     dataset = request.run.dataset
     error = RunCanceledError if run.stopped else RunNotStartedError
-    _fail(landfall, dataset, request.run.files, error, run.run_id)
+    landfall.ledger.files.give_up(request.run.files, dataset, run.run_id, error=error, alone=False)
     wait = landfall.settings.wait_after(1, of_environment=True)
     landfall.ledger.dates.put_off(dataset, [day for day, _ in request.run.versions], wait)
-
-
-def _fail(
-    landfall: Landfall,
-    dataset: str,
-    files: Sequence[RequestedFile],
-    error: Callable[[str, str], LandfallError],
-    run_id: str,
-) -> None:
-    """Put files off that are still as they were planned; what a step settled stays as it is."""
-
-    def fail(claim: Claim) -> None:
-        fault = error(claim.head.key, run_id)
-        landfall.ledger.files.fail(claim, fault, run_id, stage="run")
-
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        list(pool.map(fail, landfall.ledger.files.claim(files, dataset)))
 
 
 def _take_dates(landfall: Landfall, run: EndedRun, dataset: Dataset) -> list[str]:

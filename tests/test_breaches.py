@@ -5,15 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline_assets.operations.watch import (
-    Breach,
-    BreachKind,
-    Limits,
-    Signs,
-    Waiting,
-    breaches,
-    is_news,
-)
+from pipeline_assets.operations.signs import Signs, Waiting
+from pipeline_assets.operations.watch import Breach, BreachKind, Limits, breaches, is_news
 from resources.ledger.model import utc_now, utc_text
 from resources.ledger.ticks import Alerted
 from resources.settings import Settings

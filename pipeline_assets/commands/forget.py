@@ -4,8 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_assets.commands.replay import confirmed, dry_run_option, yes_option
-from pipeline_assets.commands.terminal import json_option, out, with_landfall
+from pipeline_assets.commands.terminal import (
+    confirmed,
+    dry_run_option,
+    json_option,
+    out,
+    with_landfall,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from resources.landfall import Landfall
@@ -13,7 +19,7 @@ if TYPE_CHECKING:
 WHY = "forgotten by hand"
 
 
-@click.command()
+@click.command(short_help="Remove a file's rows from every table, on purpose.")
 @click.option("--key", required=True, help="Key of the file, or its file id.")
 @dry_run_option
 @yes_option
@@ -30,6 +36,7 @@ def forget(landfall: "Landfall", *, key: str, dry_run: bool, yes: bool, as_json:
     from pipeline_assets.operations import forget as operation  # noqa: PLC0415
     from pipeline_assets.operations.affected import affected  # noqa: PLC0415
     from pipeline_assets.report import file_named  # noqa: PLC0415
+    from pipeline_assets.show import print_json  # noqa: PLC0415
 
     head = file_named(landfall, key)
     touched = affected(landfall, [head])
@@ -40,6 +47,6 @@ def forget(landfall: "Landfall", *, key: str, dry_run: bool, yes: bool, as_json:
         confirmed("Forget it?", yes=yes, as_json=as_json)
         done = operation.forget(landfall, head, why=WHY)
     if as_json:
-        show.print_json(out, show.forget_json(touched, dry_run=dry_run, done=done))
+        print_json(out, show.forget_json(touched, dry_run=dry_run, done=done))
     elif done is not None:
         show.forgotten(out, done)

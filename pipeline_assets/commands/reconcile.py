@@ -1,6 +1,6 @@
 """`landfall reconcile`: the landing bucket against the ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -8,19 +8,23 @@ import click
 from rich.table import Table
 
 from pipeline_assets import show
-from pipeline_assets.commands.terminal import err, json_option, out, with_landfall
+from pipeline_assets.commands.terminal import dataset_option, err, json_option, out, with_landfall
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from resources.landfall import Landfall
     from resources.ledger.listing import DateListing, ListingReport
 
-SHOWN = ("listed", "known", "missing", "pending", "dead")
-COUNTS = (*SHOWN, "forgotten")
+SHOWN = ("listed", "known", "missing", "pending", "dead", "forgotten")
 NAMED_KEYS = 10
+INDENT = 2
+WIDEST = 1000
+"""Columns of a terminal that no table of dates fills."""
 
 
-@click.command()
-@click.option("--dataset", help="List only what landed for this dataset.")
+@click.command(short_help="Register what landed and no notification brought; report it.")
+@dataset_option("List only what landed for this dataset.")
 @click.option("--all-dates", is_flag=True, help="Print the dates without any trouble too.")
 @json_option
 @with_landfall
@@ -29,13 +33,14 @@ def reconcile(landfall: "Landfall", dataset: str | None, *, all_dates: bool, as_
     from pipeline_assets.operations.reconcile import reconcile as walk  # noqa: PLC0415 - as below
     from pipeline_assets.registry import dataset as find  # noqa: PLC0415 - starts quicker
 
-    declared = find(dataset) if dataset else None
+    declared = None if dataset is None else find(dataset)
     with show.spinner(err, quiet=as_json) as say:
         report = walk(landfall, declared, say)
     shown = [each for each in report.dates if all_dates or has_news(each)]
-    show.facts(out, _facts(report, shown), as_json=as_json, headline=_headline(report))
-    if not as_json:
-        _tell(report, shown)
+    if as_json:
+        show.print_json(out, _facts(report, shown))
+    else:
+        tell(out, report, shown)
 
 
 def has_news(found: "DateListing") -> bool:
@@ -44,8 +49,9 @@ def has_news(found: "DateListing") -> bool:
 
 
 def _counts(found: "Iterable[DateListing]") -> dict[str, int]:
-    every = list(found)
-    return {name: sum(getattr(each, name) for each in every) for name in COUNTS}
+    from resources.ledger.listing import counts  # noqa: PLC0415 - as above
+
+    return counts(found)
 
 
 def _facts(report: "ListingReport", shown: "Sequence[DateListing]") -> dict[str, object]:
@@ -59,38 +65,57 @@ def _facts(report: "ListingReport", shown: "Sequence[DateListing]") -> dict[str,
     }
 
 
-def _headline(report: "ListingReport") -> str:
-    counts = _counts(report.dates)
-    told = ", ".join(f"{counts[name]:,} {name}" for name in SHOWN)
-    return f"The landing bucket against the ledger: {told}."
+def tell(out: "Console", report: "ListingReport", shown: "Sequence[DateListing]") -> None:
+    """Print what a walk found: all of it in a line, the shown dates, examples of keys."""
+    totals = _counts(report.dates)
+    show.prose(out, f"The landing bucket against the ledger: {_told(totals)}.")
+    if report.dates:
+        _dates(out, list(_lines(report, shown)))
+    _keys(
+        out, "registered", [key for each in shown for key in each.missing_keys], totals["missing"]
+    )
+    _keys(out, "[red]DEAD[/]", [key for each in shown for key in each.dead_keys], totals["dead"])
+    if totals["pending"]:
+        wait = "waits" if totals["pending"] == 1 else "wait"
+        files = show.number(totals["pending"], "file")
+        show.prose(out, f"{files} {wait} to be loaded: run `landfall work --until-idle`.")
+    if totals["dead"]:
+        show.prose(out, "`landfall explain KEY` says why a file is dead and what to do.")
 
 
-def _tell(report: "ListingReport", shown: "Sequence[DateListing]") -> None:
+def _lines(
+    report: "ListingReport", shown: "Sequence[DateListing]"
+) -> Iterator[tuple[str, str, Mapping[str, int]]]:
+    """Dataset, date and counts; each dataset's sum comes last."""
+    for each in shown:
+        yield each.dataset, each.file_date, _counts([each])
+    for name in dict.fromkeys(each.dataset for each in report.dates):
+        yield name, "all", _counts(report.of(name).dates)
+
+
+def _dates(out: "Console", lines: Sequence[tuple[str, str, Mapping[str, int]]]) -> None:
+    """A table where it fits, else a block for each date."""
     table = Table()
     for name in ("dataset", "file date"):
         table.add_column(name, no_wrap=True)
     for name in SHOWN:
-        table.add_column(name, justify="right")
-    for each in shown:
-        _row(table, each.dataset, each.file_date, _counts([each]))
-    for name in dict.fromkeys(each.dataset for each in report.dates):
-        _row(table, name, "all", _counts(report.of(name).dates))
-    if report.dates:
+        table.add_column(name, justify="right", no_wrap=True)
+    for dataset, day, counts in lines:
+        table.add_row(show.escape(dataset), day, *(f"{counts[name]:,}" for name in SHOWN))
+    needed = out.measure(table, options=out.options.update(max_width=WIDEST)).maximum
+    if needed <= out.width:
         out.print(table)
-    totals = _counts(report.dates)
-    _keys("registered", [key for each in shown for key in each.missing_keys], totals["missing"])
-    _keys("[red]DEAD[/]", [key for each in shown for key in each.dead_keys], totals["dead"])
-    if totals["pending"]:
-        out.print(f"{totals['pending']:,} wait to be loaded: run `landfall work`.")
-    if totals["dead"]:
-        out.print("`landfall explain KEY` says why a file is dead and what to do.")
+        return
+    for dataset, day, counts in lines:
+        out.print(f"[bold]{show.escape(dataset)} {day}[/]")
+        show.prose(out, _told(counts), indent=INDENT)
 
 
-def _row(table: Table, dataset: str, day: str, counts: dict[str, int]) -> None:
-    table.add_row(show.escape(dataset), day, *(f"{counts[name]:,}" for name in SHOWN))
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]:,} {name}" for name in SHOWN)
 
 
-def _keys(what: str, keys: Sequence[str], count: int) -> None:
+def _keys(out: "Console", what: str, keys: Sequence[str], count: int) -> None:
     for key in keys[:NAMED_KEYS]:
         out.print(f"{what} {show.escape(key)}")
     if 0 < len(keys[:NAMED_KEYS]) < count:

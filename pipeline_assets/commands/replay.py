@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_assets.commands.terminal import json_option, out, progress, told, with_landfall
+from pipeline_assets import show as facts
+from pipeline_assets.commands.terminal import (
+    confirmed,
+    dataset_option,
+    dry_run_option,
+    json_option,
+    out,
+    progress,
+    told,
+    with_landfall,
+    yes_option,
+)
 from pipeline_assets.errors import WrongSelectionError
 
 if TYPE_CHECKING:
@@ -15,25 +26,11 @@ if TYPE_CHECKING:
 WHY = "replayed by hand"
 
 
-def confirmed(question: str, *, yes: bool, as_json: bool) -> None:
-    """Ask a person at a terminal; a script, ``--yes`` and ``--json`` are never asked.
-
-    Raises:
-        click.Abort: the answer was no.
-    """
-    if sys.stdin.isatty() and not yes and not as_json:
-        click.confirm(question, abort=True)
-
-
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask, as when there is no terminal.")
-
-
-@click.command()
+@click.command(short_help="Load landed files again, without uploading them again.")
 @click.option("--key", help="Key of one file, or its file id.")
 @click.option("--date", metavar="YYYY-MM-DD", help="Files of that date, or with rows on it.")
 @click.option("--all", "every", is_flag=True, help="Every file.")
-@click.option("--dataset", help="Only files of this dataset.")
+@dataset_option("Only files of this dataset.")
 @click.option("--dead", is_flag=True, help="Only dead files.")
 @dry_run_option
 @yes_option
@@ -73,7 +70,7 @@ def _replay(
         with progress("putting back", total=len(plan.again), quiet=as_json) as advance:
             count = operation.replay(landfall, plan, why=WHY, advance=advance)
     if as_json:
-        show.print_json(out, show.replay_json(plan, dry_run=dry_run, count=count))
+        facts.print_json(out, show.replay_json(plan, dry_run=dry_run, count=count))
     elif count is not None:
         show.replayed(out, plan, count)
     if not plan.again:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resources.landfall import Landfall
 
 
-@click.command()
+@click.command(short_help="Alert when something is beyond its limit.")
 @click.option("--once", is_flag=True, help="Look once; exit 1 if something is beyond its limit.")
 @click.option(
     "--interval",
@@ -32,8 +32,8 @@ def watch(landfall: "Landfall", *, once: bool, interval: int, as_json: bool) -> 
     """Alert when files, dates, ticks or dead letters are beyond their limits.
 
     With --once, for cron: exit 0 and one line when all is well; exit 1 with a line for each breach,
-    or with an error when AWS does not answer. The same is alerted again only after
-    LANDFALL_WATCH_REPEAT_SECONDS. Without --once it looks again and again until Ctrl-C.
+    or with an error when AWS does not answer or an alert could not be sent. The same is alerted
+    again only after LANDFALL_WATCH_REPEAT_SECONDS. Without --once it looks until Ctrl-C.
     """
     from pipeline_assets.operations.watch import watch as look  # noqa: PLC0415 - starts quicker
 
@@ -43,7 +43,7 @@ def watch(landfall: "Landfall", *, once: bool, interval: int, as_json: bool) -> 
     repeat = timedelta(seconds=landfall.settings.watch_repeat_seconds)
     watched = look(landfall, repeat)
     _print(watched, as_json=as_json)
-    if watched.breaches:
+    if not watched.is_well:
         sys.exit(1)
 
 
@@ -66,7 +66,7 @@ def _print(watched: "Watched", *, as_json: bool) -> None:
     if watched.refusal:
         err.print(f"[bold red]error:[/] no alert was sent: {show.escape(watched.refusal)}")
     if as_json:
-        show.facts(out, asdict(watched), as_json=True, headline="")
+        show.print_json(out, asdict(watched))
         return
     for breach in watched.breaches:
         out.print(f"[red]{breach.kind.value}[/] {show.escape(breach.text)}")

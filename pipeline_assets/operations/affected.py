@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline_assets.layers import Layer, layer_keys
@@ -10,6 +9,7 @@ from pipeline_assets.registry import datasets
 from pipeline_assets.report import Carried, carried_by, state_of
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, FileState, Fragment
+from resources.parallel import in_parallel
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,12 @@ def _entries(landfall: Landfall, heads: Sequence[FileHead]) -> Iterator[Fragment
     ledger = landfall.ledger.dates
     days = sorted({(head.dataset, day) for head in heads for day in head.dates})
     alone = heads[0].file_id if len(heads) == 1 else None
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        if alone is not None:
-            found = pool.map(lambda each: ledger.entries_of(each[0], each[1], alone), days)
-        else:
-            found = pool.map(lambda each: ledger.manifest(*each), days)
-        for entries in found:
-            yield from entries
+
+    def read(date: tuple[str, str]) -> Sequence[Fragment]:
+        return ledger.manifest(*date) if alone is None else ledger.entries_of(*date, alone)
+
+    for entries in in_parallel(read, days, threads=landfall.settings.io_threads):
+        yield from entries
 
 
 def _partitions(dates: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:

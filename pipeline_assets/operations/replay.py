@@ -6,14 +6,13 @@ finishes nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import NothingSelectedError, WrongSelectionError
-from pipeline_assets.landings import current, landing
+from pipeline_assets.landings import current, landing, prefix_of
 from pipeline_assets.operations.affected import Affected, affected
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.registry import datasets
@@ -21,6 +20,7 @@ from pipeline_assets.report import file_named
 from resources.landfall import Landfall
 from resources.landing_zone import StoredObject
 from resources.ledger.model import NO_DATASET, FileHead, FileState, Landing, utc_text
+from resources.parallel import in_parallel
 
 FILES_PER_STEP = 64
 """Files that are put back together: how far a crash is from what was shown as done."""
@@ -155,8 +155,7 @@ def plan_replay(
         advance()
         return candidate
 
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        candidates = list(pool.map(look, heads))
+    candidates = in_parallel(look, heads, threads=landfall.settings.io_threads)
     again = tuple(each for each in candidates if each.fate not in LEFT)
     return ReplayPlan(
         again=again,
@@ -222,13 +221,13 @@ def _overwrite(landfall: Landfall, candidates: Collection[Candidate]) -> int:
 
 
 def _dataset_of(head: FileHead) -> Dataset | None:
-    name = head.key.split("/", 1)[0] if head.dataset == NO_DATASET else head.dataset
+    name = prefix_of(head.key) if head.dataset == NO_DATASET else head.dataset
     return next((each for each in datasets() if each.name == name), None)
 
 
 def _adopting(head: FileHead) -> str | None:
     """Name of the dataset whose prefix a file has that was landed below none."""
-    return head.key.split("/", 1)[0] if head.dataset == NO_DATASET else None
+    return prefix_of(head.key) if head.dataset == NO_DATASET else None
 
 
 def _is_date(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Parquet files, row group by row group."""
 
+import codecs
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_assets.parsing.content import Content, damaged
+from pipeline_assets.errors import CorruptFileError
+from pipeline_assets.parsing.content import BYTE_ORDER_MARK, Content, damaged
+from pipeline_assets.parsing.detection import PARQUET_MAGIC
 from pipeline_assets.parsing.parquet_text import TEXT, plain, text_of
 from pipeline_assets.parsing.records import (
     Layout,
@@ -18,21 +21,51 @@ from pipeline_assets.parsing.records import (
     record_schema,
 )
 
+CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r")) + b"\x7f"
+DELIMITERS = (b",", b";", b"\t", b"|")
+
 
 def read_parquet(content: Content, layout: Layout) -> Generator[pa.RecordBatch, None, int]:
     """Yield the rows in file order, every column as text; return the footer's number of rows.
 
     Raises:
-        CorruptFileError: the file is cut or damaged; possibly after batches were yielded.
+        CorruptFileError: the file is cut or damaged, possibly after batches were yielded; or it is
+            text under the name of a Parquet file.
     """
     if not content.head:
         return 0
     with content.seekable() as stream:
+        _refuse_text(content)
         with _damage_named(content.key):
             file = pq.ParquetFile(stream, page_checksum_verification=True)
             counted = int(file.metadata.num_rows)
         yield from _batches(file, content.key, layout)
     return counted
+
+
+def _refuse_text(content: Content) -> None:
+    """Name what the content looks like where only the file's name says Parquet."""
+    head = content.head.removeprefix(BYTE_ORDER_MARK)
+    if head.startswith(PARQUET_MAGIC) or not _is_text(head):
+        return
+    first = head.lstrip().split(b"\n", 1)[0]
+    looks = "CSV" if any(mark in first for mark in DELIMITERS) else "plain text"
+    raise CorruptFileError(
+        content.key,
+        f"its name says Parquet, but its content looks like {looks}: land it again under a name "
+        "that tells its format, or land the Parquet file that was meant",
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; its last character may be cut off."""
+    if head.translate(None, delete=CONTROL) != head:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -7,7 +7,7 @@ after: as long as the pending item stands, the file is taken up again, and all t
 do is ``settle``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline_assets.errors import LandfallError, RunDiedError
@@ -153,11 +153,27 @@ class Files(Registering):
             self._file_away(turned)
         return turned
 
-    def give_up(self, files: Sequence[RequestedFile], dataset: str, run_id: str) -> None:
-        """Take the files away from a run that died; each is tried again by itself."""
+    def give_up(
+        self,
+        files: Sequence[RequestedFile],
+        dataset: str,
+        run_id: str,
+        *,
+        error: Callable[[str, str], LandfallError] = RunDiedError,
+        alone: bool = True,
+    ) -> None:
+        """Take files that are still as they were planned away from a run that does not load them.
+
+        Args:
+            files: as they were planned; what the run settled stays as it is.
+            dataset: their dataset.
+            run_id: the run.
+            error: why, made of a file's key and the run's id. By default the run died.
+            alone: whether each is tried again by itself, since one of them may have killed the run.
+        """
 
         def fail(claim: Claim) -> None:
-            self.fail(claim, RunDiedError(claim.head.key, run_id), run_id, alone=True, stage="run")
+            self.fail(claim, error(claim.head.key, run_id), run_id, alone=alone, stage="run")
 
         self._table.each(fail, self.claim(files, dataset))
 

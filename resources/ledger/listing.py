@@ -14,14 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from resources.ledger.codec import Item, dump, load
 from resources.ledger.items import dead_key, pending_key_of
-from resources.ledger.model import (
-    NO_DATASET,
-    UNFINISHED,
-    FileHead,
-    FileState,
-    utc_now,
-    utc_text,
-)
+from resources.ledger.model import NO_DATASET, UNFINISHED, FileHead, FileState, utc_now, utc_text
 from resources.ledger.table import Condition, ConditionFailedError, LedgerTable
 
 KEYS_NAMED = 3
@@ -31,6 +24,8 @@ DATES_PER_ITEM = 500
 """A key has 1,024 bytes at most ("Creating object key names", Amazon S3 User Guide), a date without
 keys some 150: so an item stays far below 400 KB and the slices that the settings allow below the
 4 MB of a transaction (DynamoDB developer guide, "Quotas")."""
+COUNTS = ("listed", "known", "missing", "pending", "dead", "forgotten")
+"""What is counted of a date's objects, by name."""
 PARTITION = "listing"
 STATE_KEY = (PARTITION, "walk")
 
@@ -142,6 +137,12 @@ def merged(listings: Iterable[DateListing]) -> tuple[DateListing, ...]:
     for each in listings:
         by_date[each.dataset, each.file_date].append(each)
     return tuple(_sum(by_date[date]) for date in sorted(by_date))
+
+
+def counts(listings: Iterable[DateListing]) -> dict[str, int]:
+    """Sums over dates by the names of ``COUNTS``."""
+    every = list(listings)
+    return {name: sum(getattr(each, name) for each in every) for name in COUNTS}
 
 
 def _sum(same_date: Sequence[DateListing]) -> DateListing:

@@ -8,7 +8,6 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,6 +16,7 @@ from botocore.exceptions import ClientError
 from pipeline_assets.errors import LedgerBusyError
 from resources.aws import Aws, aws_errors, error_code
 from resources.ledger.codec import Item, Value, decode, encode
+from resources.parallel import in_parallel
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -209,11 +209,7 @@ class LedgerTable:
 
     def each(self, call: Callable[[T], R], values: Iterable[T]) -> list[R]:
         """Call for every value, in parallel, bounded by the setting ``io_threads``."""
-        todo = list(values)
-        if len(todo) <= 1:
-            return [call(value) for value in todo]
-        with ThreadPoolExecutor(self._aws.settings.io_threads) as pool:
-            return list(pool.map(call, todo))
+        return in_parallel(call, values, threads=self._aws.settings.io_threads)
 
 
 @dataclass(frozen=True)

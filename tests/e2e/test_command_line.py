@@ -97,7 +97,6 @@ def test_what_is_missing_is_named_and_the_mend_is_said(
     empty = tmp_path / "empty"
     empty.mkdir()
     refused = {
-        "clicks": command("land", str(file), "--dataset", "clicks"),
         str(empty): command("land", str(empty), "--dataset", "events"),
         "--key": command("land", str(file), str(file), "--dataset", "events", "--key", "a.csv"),
         "events/none.csv": command("explain", "events/none.csv"),
@@ -147,7 +146,7 @@ def test_work_that_runs_out_of_time_says_what_is_left_and_exits_with_one(
     ended = command("work", "--until-idle", "--timeout", "0")
 
     assert ended.returncode == 1
-    assert "1 files" in said(ended)
+    assert "1 file" in said(ended)
 
 
 def test_a_file_below_no_dataset_is_dead_with_its_reason_and_work_exits_with_one(

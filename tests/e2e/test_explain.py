@@ -1,6 +1,7 @@
 """Explain: the story of a file and of a row, true to the tables and told in the order of time."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,12 +18,14 @@ from scenario import (
     open_pipeline,
 )
 
-from pipeline_assets.errors import UnknownFileError, UnknownRowError
+from pipeline_assets.errors import UnknownFileError, UnknownRowError, UnregisteredFileError
 from pipeline_assets.operations.forget import forget
 from pipeline_assets.registry import dataset
+from pipeline_assets.report import file_named
 from pipeline_assets.row_story import Ending, RowStory, read_row_story, row_named
 from pipeline_assets.silver import quarantine_table
-from pipeline_assets.story import Tables, read_story
+from pipeline_assets.story import AtKey, Tables, read_story
+from resources.landfall import Landfall
 
 FIRST, SECOND = DAYS[:2]
 A, B = f"events/dt={FIRST}/a.jsonl", f"events/dt={FIRST}/b.jsonl"
@@ -175,6 +178,9 @@ def test_a_row_that_is_not_there_is_named_with_what_there_is(loaded: Pipeline) -
     forget(loaded.landfall, forgotten, why="forgotten by a test")
     with pytest.raises(UnknownRowError, match="FORGOTTEN"):
         row_story(loaded, f"{forgotten.file_id}:1")
+    with pytest.raises(UnknownRowError, match="no file has so many rows"):
+        row_named(loaded.landfall, f"{B}:{'9' * 5000}")
+    assert row_named(loaded.landfall, f"{B}:{'0' * 30}7") == (loaded.file(B), 7)
     ended = command("explain", f"{B}:31")
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
 
@@ -198,3 +204,45 @@ def test_a_colon_and_digits_may_be_the_end_of_a_key(pipeline: Pipeline) -> None:
 
     assert row_named(pipeline.landfall, key) is None
     assert row_story(pipeline, f"{key}:2").received["eventId"] == f"{FIRST}-1"
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"a\xff"), os.fsdecode(b"a\xff:3"), "", "é" * 600])
+def test_a_name_that_no_key_can_have_is_unknown(pipeline: Pipeline, name: str) -> None:
+    with pytest.raises(UnknownFileError):
+        file_named(pipeline.landfall, name)
+    ended = command("explain", name)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+
+
+def test_a_file_that_has_landed_and_waits_for_a_tick_is_told_as_such(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json_lines(events(FIRST, range(2)))
+    for key in (A, "strays/a.csv"):
+        pipeline.land(key, content)
+
+    told = command("explain", A, "--json")
+
+    assert told.returncode == 0, told.stderr
+    facts = json.loads(told.stdout)
+    assert (facts["key"], facts["size"], facts["state"]) == (A, len(content), None)
+    assert "landfall work --until-idle" in facts["what_next"]
+    with pytest.raises(UnregisteredFileError, match="no dataset"):
+        file_named(pipeline.landfall, "strays/a.csv")
+    with pytest.raises(UnregisteredFileError, match="has landed"):
+        row_named(pipeline.landfall, f"{A}:1")
+    monkeypatch.setenv("LANDFALL_LANDING_QUEUE", "")
+    with pytest.raises(UnregisteredFileError, match="No queue is set"):
+        file_named(Landfall(), A)
+
+
+def test_what_became_of_the_object_of_a_loaded_file_is_told(loaded: Pipeline) -> None:
+    assert read_story(loaded.landfall, A).at_key is AtKey.SAME
+    loaded.landfall.aws.s3.delete_object(Bucket=loaded.landfall.bucket.name, Key=A)
+    loaded.land(B, json_lines(events(FIRST, range(2))))
+
+    assert read_story(loaded.landfall, A).at_key is AtKey.NOTHING
+    assert read_story(loaded.landfall, B).at_key is AtKey.OTHER
+    told = command("explain", A).stdout
+    assert "It is LOADED" in told
+    assert "Its object was deleted from the bucket since: rows that were loaded stay" in told

@@ -11,6 +11,7 @@ from scenario import DAYS, Pipeline, command, event, events, json_lines, open_pi
 from pipeline_assets.loading import load_file
 from pipeline_assets.operations.forget import Forgotten, forget, is_done
 from pipeline_assets.registry import dataset
+from pipeline_assets.report import status
 from pipeline_assets.story import read_story
 from resources.lake import TableName
 from resources.landfall import Landfall
@@ -105,7 +106,7 @@ def test_a_dry_run_forgets_nothing_and_an_unknown_key_is_named(loaded: Pipeline)
     unknown = command("forget", "--key", "events/none.csv")
 
     assert shown.returncode == 0, shown.stderr
-    assert all(text in shown.stdout for text in (A, "23", SECOND, "The landed object stays"))
+    assert all(text in shown.stdout for text in (A, "23", SECOND, "stays: if it must go too"))
     assert (unknown.returncode, "events/none.csv" in unknown.stderr) == (1, True)
     assert loaded.file(A).state is FileState.LOADED
     assert len(fragments_of(loaded, A)) == 2
@@ -154,10 +155,12 @@ def test_forgetting_that_died_is_finished_by_a_second_call(
         forget(dying, loaded.file(A), why=WHY)
     assert loaded.file(A).state is FileState.FORGOTTEN
     assert "landfall forget` again" in read_story(loaded.landfall, A).what_next
+    assert status(loaded.landfall).half_forgotten == (A,)
 
     assert command("forget", "--key", A).returncode == 0
 
     assert is_done(loaded.landfall, loaded.file(A))
+    assert status(loaded.landfall).half_forgotten == ()
     assert (fragments_of(loaded, A), entries_of(loaded, A)) == ([], [])
     loaded.work()
     assert len(loaded.silver(FIRST)) == 15

@@ -13,7 +13,7 @@ from scenario import DAYS, Pipeline, events, json_lines, open_pipeline
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, FileState, file_id
 from resources.ledger.runs import Observer
-from sensors import landing
+from sensors import landing, notifications
 
 FIRST, SECOND, THIRD, FOURTH, _ = DAYS
 DATES = {"A": (FIRST,), "B": (FIRST, SECOND), "C": (THIRD,)}
@@ -91,7 +91,7 @@ def deliver(landfall: Landfall, bodies: Sequence[str]) -> None:
     """Let notifications come, and the next tick register what they say."""
     for body in bodies:
         landfall.aws.sqs.send_message(QueueUrl=queue_url(landfall), MessageBody=body)
-    landing.drain(landfall)
+    notifications.drain(landfall)
 
 
 @pytest.mark.parametrize("between", ["nothing", "one load", "loads"])
@@ -183,7 +183,7 @@ def test_other_bytes_that_come_while_the_former_are_loaded_are_the_ones_that_sta
         bucket = producer.bucket.name
         producer.aws.s3.put_object(Bucket=bucket, Key=key_of(number), Body=body)
         if number >= len(HAPPENINGS):  # noticed at once by a tick of another process
-            landing.drain(producer)
+            notifications.drain(producer)
 
     for number in moments:
         put(pipeline, number, "A")
@@ -201,7 +201,7 @@ def test_an_object_that_is_deleted_before_it_was_loaded_is_gone_and_afterwards_k
     before_its_run, while_it_runs, afterwards, landed_again, replaced = range(5)
     for number in range(5):
         put(pipeline, number, "A")
-    landing.drain(pipeline.landfall)
+    notifications.drain(pipeline.landfall)
     remove(pipeline, before_its_run)
     fetched = {while_it_runs: HAPPENINGS[0]}
     with just_before(pipeline.landfall, fetched, lambda number: remove(pipeline, number)):

@@ -236,11 +236,14 @@ def test_a_selection_is_one_key_one_date_or_all(asked: dict[str, str | bool]) ->
 
 def test_the_command_tells_wrong_usage_from_nothing_found(loaded: Pipeline) -> None:
     ended = {
-        USAGE_ERROR: [command("replay"), command("replay", "--date", "yesterday")],
+        USAGE_ERROR: [
+            command("replay"),
+            command("replay", "--date", "yesterday"),
+            command("replay", "--all", "--dataset", "clicks"),
+        ],
         1: [
             command("replay", "--date", DAYS[4]),
             command("replay", "--key", "events/none.csv"),
-            command("replay", "--all", "--dataset", "clicks"),
         ],
     }
 

@@ -15,12 +15,8 @@ from scenario import DAYS, LANDFALL, command
 
 from pipeline_assets.dataset import fingerprint
 from pipeline_assets.errors import DateRefusedError
-from pipeline_assets.operations.watch import (
-    BreachKind,
-    Watched,
-    read,
-    watch,
-)
+from pipeline_assets.operations.signs import read
+from pipeline_assets.operations.watch import BreachKind, Watched, watch
 from pipeline_assets.registry import dataset
 from resources.aws import Aws
 from resources.landfall import Landfall
@@ -192,6 +188,31 @@ def test_an_alert_that_could_not_be_sent_is_told_and_sent_with_the_next_look(
     assert "landing tick" in said(ended)
     assert watch(landfall, REPEAT).alerted
     assert len(inbox.read()) == 1
+
+
+@pytest.mark.parametrize("topic", ["arn:aws:sns:nonsense", "arn:aws:sqs:us-east-1:1:no-topic"])
+def test_a_topic_that_is_none_is_told_beside_what_is_beyond_its_limit(
+    landfall: Landfall, topic: str
+) -> None:
+    ended = command("watch", "--once", environment={"LANDFALL_ALERTS_TOPIC": topic})
+
+    assert ended.returncode == 1
+    assert topic in said(ended)
+    assert "landing tick" in said(ended)
+    assert landfall.ledger.notices.alerted() == {}
+
+
+@pytest.mark.usefixtures("landfall")
+def test_an_alert_that_could_not_be_sent_is_nothing_to_be_well_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LANDFALL_ALERTS_TOPIC", "arn:aws:sns:nonsense")
+
+    watched = watch(Landfall())
+
+    assert not watched.is_well
+    assert watched.refusal is not None
+    assert kinds(watched) == [BreachKind.TICK, BreachKind.RECONCILE]
 
 
 def test_without_an_answer_from_aws_it_says_so_and_exits_with_one(landfall: Landfall) -> None:

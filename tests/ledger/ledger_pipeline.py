@@ -41,7 +41,7 @@ from resources.ledger.dates import Refresh
 from resources.ledger.files import Claim
 from resources.ledger.model import FileHead, LoadedFile, RequestKind, RunRequest, utc_now
 from resources.ledger.runs import Observer
-from sensors import landing, refresh
+from sensors import landing, notifications, refresh
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Pipeline:
         self.messages.append(Message(f"receipt-{self.sent}", (event,)))
 
     def settle(self, messages: Sequence[Message]) -> None:
-        landing.settle(self.landfall, messages)
+        notifications.settle(self.landfall, messages)
 
     def tick(self) -> None:
         """Both sensors' ticks without their queue, an hour ahead and under a mended contract.

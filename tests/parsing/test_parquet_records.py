@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import json
 import random
@@ -160,6 +161,19 @@ def test_no_damage_raises_anything_but_a_corrupt_file(read: Reader) -> None:
             read(bytes(data), "f.parquet")
 
 
-def test_text_instead_of_parquet_is_a_corrupt_file(read: Reader) -> None:
-    with pytest.raises(CorruptFileError):
-        read(b"not parquet at all", "f.parquet")
+@pytest.mark.parametrize(
+    ("data", "looks"),
+    [(b"not parquet at all", "plain text"), ("a,b\né,1\n".encode(), "CSV"), (b"a|b\n", "CSV")],
+)
+def test_text_instead_of_parquet_is_told_as_what_it_looks_like(
+    read: Reader, data: bytes, looks: str
+) -> None:
+    for landed in (data, gzip.compress(data)):
+        with pytest.raises(CorruptFileError, match=f"says Parquet.*looks like {looks}"):
+            read(landed, "f.parquet")
+
+
+@pytest.mark.parametrize("data", [b"\0\1\2", b"\xff\xfe\xfd", b"PAR1", b"PAR1 and no more"])
+def test_what_is_neither_text_nor_whole_is_told_as_damaged(read: Reader, data: bytes) -> None:
+    with pytest.raises(CorruptFileError, match="cut or damaged"):
+        read(data, "f.parquet")

@@ -3,7 +3,7 @@
 import pytest
 from alert_inbox import Inbox
 
-from pipeline_assets.errors import NotProvisionedError
+from pipeline_assets.errors import AlertsTopicError, NotProvisionedError
 from resources.alerts import TEXT_LIMIT, Alert, AlertKind
 from resources.aws import Aws
 from resources.landfall import Landfall
@@ -74,6 +74,32 @@ def test_a_topic_that_does_not_exist_is_named(
         Landfall().alerts.publish(alert())
 
 
+@pytest.mark.usefixtures("landfall")
+def test_what_sns_takes_for_no_topic_is_told_with_its_code_and_the_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    no_topic = "arn:aws:sns:nonsense"
+    monkeypatch.setenv("LANDFALL_ALERTS_TOPIC", no_topic)
+
+    with pytest.raises(AlertsTopicError, match=r"nonsense.*Invalid.*LANDFALL_ALERTS_TOPIC"):
+        Landfall().alerts.publish(alert())
+
+
+def test_a_missing_topic_is_named_and_not_made(landfall: Landfall) -> None:
+    arn = landfall.alerts.topic_arn
+    landfall.aws.sns.delete_topic(TopicArn=arn)
+
+    with pytest.raises(NotProvisionedError, match=landfall.settings.alerts_topic):
+        Landfall().alerts.publish(alert())
+
+    assert arn not in topics(landfall)
+
+
+def topics(landfall: Landfall) -> set[str]:
+    pages = landfall.aws.sns.get_paginator("list_topics").paginate()
+    return {each["TopicArn"] for page in pages for each in page["Topics"]}
+
+
 @pytest.fixture
 def account(landfall: Landfall, monkeypatch: pytest.MonkeyPatch) -> Landfall:
     """moto, taken for an account that Landfall may not change."""
@@ -105,5 +131,4 @@ def test_in_an_account_a_missing_topic_is_named_and_not_made(
     with pytest.raises(NotProvisionedError, match=account.settings.alerts_topic):
         account.alerts.publish(alert())
 
-    pages = account.aws.sns.get_paginator("list_topics").paginate()
-    assert arn not in {each["TopicArn"] for page in pages for each in page["Topics"]}
+    assert arn not in topics(account)

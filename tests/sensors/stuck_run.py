@@ -4,6 +4,7 @@ Arguments: the id of the run, the id of its request or ``-`` for a run by hand, 
 stuck: ``loading`` a file, or ``writing`` silver.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from resources.landing_zone import LandingBucket
 from resources.ledger.model import RequestKind, RunRequest
 
 STUCK = "stuck"
+TOLD = os.dup(1)
+"""Where the test listens: during a step, Dagster turns the process's output to its own logs."""
 DAY = "2025-03-01"
 
 
@@ -40,8 +43,7 @@ class StuckIOManager(dg.IOManager):
 
 def get_stuck(*_: object) -> None:
     """Say so, and wait for a signal."""
-    sys.stdout.write(f"{STUCK}\n")
-    sys.stdout.flush()
+    os.write(TOLD, f"{STUCK}\n".encode())
     signal.pause()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_assets.errors import ObjectChangedError, ObjectGoneError
+from pipeline_assets.errors import NotProvisionedError, ObjectChangedError, ObjectGoneError
 from resources.landfall import Landfall
 from resources.landing_zone import EventKind, ObjectEvent, read_notification
 
@@ -131,3 +131,17 @@ def test_a_queue_is_read_up_to_its_limit_and_the_rest_stays(landfall: Landfall) 
     for batch in batches:
         landfall.queue.delete(batch)
     assert landfall.queue.depth() == (5, 0)
+
+
+def test_a_queue_that_is_missing_is_named_and_no_other(landfall: Landfall) -> None:
+    settings = landfall.settings
+    assert landfall.dead_letters.depth() == 0  # so that it knows the queue's address
+    for name in (settings.landing_dead_letter_queue, settings.dead_letter_queue):
+        url = landfall.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        landfall.aws.sqs.delete_queue(QueueUrl=url)
+
+    with pytest.raises(NotProvisionedError, match=f"queue {settings.landing_dead_letter_queue} "):
+        landfall.queue.dead_letters()
+    for queue in (landfall.dead_letters, Landfall().dead_letters):
+        with pytest.raises(NotProvisionedError, match=f"queue {settings.dead_letter_queue} "):
+            queue.depth()

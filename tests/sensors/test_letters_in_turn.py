@@ -10,7 +10,7 @@ from reconcile_scenario import with_settings
 
 from pipeline_assets.operations.dead_letters import send_letters
 from resources.landfall import Landfall
-from sensors import landing
+from sensors import notifications
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_a_slow_queue_takes_a_call_of_letters_each_tick_and_holds_none_up(
     landfall: Landfall,
 ) -> None:
     strays(landfall, *(f"{number:02}" for number in range(25)))
-    landing.drain(landfall)
+    notifications.drain(landfall)
     slow = with_settings(landfall, max_tick_seconds=1e-9)
 
     sent = []
@@ -78,7 +78,7 @@ def test_a_slow_queue_takes_a_call_of_letters_each_tick_and_holds_none_up(
 
 def test_a_tick_reads_no_more_of_the_list_than_it_may_send(landfall: Landfall) -> None:
     strays(landfall, *"abcde")
-    landing.drain(landfall)
+    notifications.drain(landfall)
     few = with_settings(landfall, max_letters_per_tick=2)
 
     sending = send_letters(few)

@@ -8,7 +8,8 @@ from landing_scenario import DAY, KEY, head, loaded, put, remove, tick
 from reconcile_scenario import calls, counts, die, lose, lost, with_settings
 
 from pipeline_assets.operations.reconcile import reconcile as walk_all
-from pipeline_assets.registry import dataset
+from pipeline_assets.operations.reconcile import walk_on
+from pipeline_assets.registry import dataset, datasets
 from resources.aws import Aws
 from resources.landfall import Landfall
 from resources.ledger.items import dead_key, pending_key_of
@@ -209,11 +210,17 @@ def test_walking_known_objects_costs_a_listing_and_batches_whatever_their_number
     assert walk is not None
 
     with calls(landfall) as made:
-        reconcile.walk_on(landfall, walk)
+        walk_on(landfall, walk)
 
     heads_and_pointers = 2 * 2
+    lists_of_dead = len(datasets()) + 1
     assert sorted(made) == sorted(
-        ["ListObjectsV2", *["BatchGetItem"] * heads_and_pointers, "TransactWriteItems"]
+        [
+            "ListObjectsV2",
+            *["BatchGetItem"] * heads_and_pointers,
+            *["Query"] * lists_of_dead,
+            "TransactWriteItems",
+        ]
     )
 
 

@@ -6,7 +6,7 @@ from pipeline_assets.registry import dataset
 from resources.landfall import Landfall
 from resources.ledger.model import RequestKind
 from resources.ledger.runs import Observer
-from sensors import landing, refresh
+from sensors import landing, notifications, refresh
 
 DAY, NEXT_DAY = "2025-03-01", "2025-03-02"
 
@@ -46,7 +46,7 @@ def test_a_date_whose_own_file_is_due_is_left_to_its_ingest_run(landfall: Landfa
     landfall.aws.s3.put_object(
         Bucket=landfall.bucket.name, Key=f"events/dt={DAY}/a.csv", Body=b"a\n1\n"
     )
-    landing.drain(landfall)
+    notifications.drain(landfall)
     make_dirty(landfall, DAY, NEXT_DAY)
 
     (request,) = refresh.tick(landfall)

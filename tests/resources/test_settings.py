@@ -1,0 +1,49 @@
+"""Settings: what they take, and what they say of what they do not."""
+
+import pytest
+
+from pipeline_assets.errors import ConfigurationError
+from resources.settings import LONGEST_SECONDS, Settings, load_settings
+
+SECONDS = sorted(name for name in Settings.model_fields if name.endswith("_seconds"))
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize("name", SECONDS)
+def test_seconds_that_no_clock_can_add_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"LANDFALL_{name.upper()}"
+    monkeypatch.setenv(variable, "1e12")
+
+    with pytest.raises(ConfigurationError, match=rf"{variable}='1e12'.*less than or equal"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize("name", SECONDS)
+def test_a_year_of_seconds_is_taken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"LANDFALL_{name.upper()}", str(LONGEST_SECONDS))
+
+    assert getattr(load_settings(), name) == LONGEST_SECONDS
+
+
+def test_the_last_wait_that_the_settings_allow_is_a_time_that_python_knows() -> None:
+    settings = Settings(
+        max_attempts=100, backoff_seconds=LONGEST_SECONDS, backoff_max_seconds=LONGEST_SECONDS
+    )
+
+    waited = settings.wait_after(settings.max_attempts).total_seconds()
+
+    assert LONGEST_SECONDS / 2 <= waited <= LONGEST_SECONDS
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize("topic", ["", "two words", "ü", "t" * 257, "queue.fifo"])
+def test_a_name_that_no_topic_can_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    monkeypatch.setenv("LANDFALL_ALERTS_TOPIC", topic)
+
+    with pytest.raises(ConfigurationError, match="LANDFALL_ALERTS_TOPIC"):
+        load_settings()
