@@ -1,7 +1,8 @@
 """The Dagster instance of a home: where runs, events, ticks and logs of this pipeline are kept."""
 
-import shutil
+import json
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef, compute_logs_directory
@@ -15,25 +16,32 @@ INSTANCE_FILE = "dagster.yaml"
 
 def instance_home(settings: Settings) -> Path:
     """Directory of the instance (``DAGSTER_HOME``), made ready with the project's settings."""
-    home = make_home(settings) / "dagster"
+    home = make_home(settings).resolve() / "dagster"
     home.mkdir(exist_ok=True)
     template = PROJECT / INSTANCE_FILE
     if template.is_file():
-        shutil.copyfile(template, home / INSTANCE_FILE)
+        written = home / f".{INSTANCE_FILE}.{uuid4().hex}"
+        # JSON is YAML too; replaced whole, for another process may read it at this moment.
+        written.write_text(f"{template.read_text()}\nstorage: {json.dumps(_storage(home))}\n")
+        written.replace(home / INSTANCE_FILE)
     return home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance that ``landfall dev`` and ``landfall work`` share."""
-    home = str(instance_home(settings))
+    home = instance_home(settings)
     overrides = {
-        "storage": {"custom": _kept(KeptSqliteStorage, home)},
-        "compute_logs": _kept(UnfollowedLogs, compute_logs_directory(home)),
+        "storage": _storage(home),
+        "compute_logs": _class(UnfollowedLogs, compute_logs_directory(str(home))),
     }
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=overrides))
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
 
 
-def _kept(kind: type, base_dir: str) -> dict[str, object]:
+def _storage(home: Path) -> dict[str, object]:
+    return {"custom": _class(KeptSqliteStorage, str(home))}
+
+
+def _class(kind: type, base_dir: str) -> dict[str, object]:
     return {
         "module": kind.__module__,
         "class": kind.__name__,

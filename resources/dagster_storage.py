@@ -155,7 +155,7 @@ class KeptScheduleStorage(_Kept, SqliteScheduleStorage):
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):
-    """What ``dagster.yaml`` names as the storage of an instance."""
+    """What the instance file of a home names as its storage."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # The class between would open Dagster's own three.

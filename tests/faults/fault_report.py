@@ -54,8 +54,7 @@ Faults come from outside: the product has no hook for them. A `sitecustomize` pu
 botocore's own; a proxy cuts connections. A call is known by its operation, its key (bucket and
 key, partition and sort key, a digest of a batch's keys; run ids left out) and the ordinal of that
 pair within its process, because calls run in parallel and have no other order. Workers are forks
-of a process that has imported everything and run nothing, and keep the engines of Dagster's SQLite
-storage, of which it makes one for each statement otherwise; a trial of each kind is done again with
+of a process that has imported everything and run nothing; a trial of each kind is done again with
 real `landfall` processes. Settings differ from the defaults in waits and attempts only:
 {settings};
 messages of the queue are visible again after 1 s, and botocore's waits between attempts are a

@@ -3,8 +3,8 @@
 Should one of these fail after an upgrade of Dagster: compare ``resources/dagster_storage.py`` with
 what it overrides (``SqliteEventLogStorage._connect``, ``SqliteRunStorage.connect``,
 ``SqliteScheduleStorage.connect``, ``LocalComputeLogManager.capture_logs``). If there is no mending
-it, take the block ``storage`` out of ``dagster.yaml`` and the overrides out of ``open_instance``:
-the stock classes read and write the same files, and only time is lost.
+it, take what names it out of ``resources/dagster_instance.py``: the stock classes read and write
+the same files, and only time is lost.
 """
 
 import os
