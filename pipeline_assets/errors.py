@@ -150,6 +150,13 @@ class ObjectChangedError(FileError):
     retryable = True
 
 
+class UploadRefusedError(FileError):
+    """S3 does not take a file at a key."""
+
+    def __init__(self, key: str, code: str) -> None:
+        super().__init__(key, f"S3 did not take the file ({code}): choose another --key.")
+
+
 class ObjectGoneError(FileError):
     """The object was deleted before it was loaded."""
 

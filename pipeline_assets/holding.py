@@ -95,6 +95,16 @@ class Holding:
                 raise LeaseHeldError(self.dataset.name, day, run_id=head.lease_run or "?")
             time.sleep(settings.lease_seconds / POLLS_PER_LEASE)
 
+    def catch_up(self, refresh: Refresh, stored: int) -> Refresh:
+        """Hold a date at the version of its stored tables, which the ledger has not reached.
+
+        Raises:
+            LeaseLostError: another run holds the date.
+        """
+        later = self.landfall.ledger.dates.catch_up(refresh, self.run_id, stored)
+        self.refreshes[self.refreshes.index(refresh)] = later
+        return later
+
     def _take_over(self, day: str, other: str, observer: Observer) -> Refresh | None:
         beat = self.landfall.ledger.runs.last_beat(other)
         if not observer.is_standing(other, beat, self.landfall.settings.lease_seconds):

@@ -116,15 +116,23 @@ def _read_fragment(landfall: Landfall, dataset: Dataset, entry: Fragment) -> pa.
     return table.select(schema.names).cast(schema)
 
 
-def refresh_date(landfall: Landfall, dataset: Dataset, refresh: Refresh) -> RefreshedDate:
+def refresh_date(holding: Holding, refresh: Refresh) -> RefreshedDate:
     """Compute a date from its manifest, and note what it is going to replace.
 
     Raises:
         DateRefusedError: a fragment is missing, or has other rows than its manifest says.
+        LeaseLostError: another run holds the date.
     """
-    day = refresh.event_date
+    landfall, dataset, day = holding.landfall, holding.dataset, refresh.event_date
     stored = landfall.lake.stat(silver_table(dataset), day)
     quarantined = landfall.lake.stat(quarantine_table(dataset), day)
+    latest = max((each.version or 0 for each in (stored, quarantined) if each), default=0)
+    if latest > refresh.version:
+        dg.get_dagster_logger().warning(
+            "%s is stored at version %s, the ledger knows %s: the ledger was lost or restored.",
+            *(day, latest, refresh.version),
+        )
+        refresh = holding.catch_up(refresh, latest)
     manifest = landfall.ledger.dates.manifest(dataset.name, day)
     refined = refine(
         read_date(landfall, dataset, manifest),
@@ -223,7 +231,7 @@ def _refresh_all(
         if refresh is None:
             continue
         try:
-            refreshed[day] = refresh_date(holding.landfall, holding.dataset, refresh)
+            refreshed[day] = refresh_date(holding, refresh)
         except LandfallError as error:
             if error.retryable:
                 raise

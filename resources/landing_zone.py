@@ -13,7 +13,12 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from pipeline_assets.errors import CutDownloadError, ObjectChangedError, ObjectGoneError
+from pipeline_assets.errors import (
+    CutDownloadError,
+    ObjectChangedError,
+    ObjectGoneError,
+    UploadRefusedError,
+)
 from resources.aws import Aws, aws_errors, error_code
 
 MESSAGES_PER_CALL = 10
@@ -263,12 +268,19 @@ class LandingBucket:
         return Page(tuple(objects), is_last=not answer["IsTruncated"])
 
     def upload(self, path: Path, key: str) -> None:
-        """Put a local file at a key; large files go in parts."""
-        with aws_errors(self._aws):
-            try:
-                self._aws.s3.upload_file(str(path), self.name, key)
-            except S3UploadFailedError as error:
-                raise error.__context__ or error from None
+        """Put a local file at a key; large files go in parts.
+
+        Raises:
+            UploadRefusedError: S3 does not take the file at that key.
+        """
+        try:
+            with aws_errors(self._aws):
+                try:
+                    self._aws.s3.upload_file(str(path), self.name, key)
+                except S3UploadFailedError as error:
+                    raise error.__context__ or error from None
+        except ClientError as error:
+            raise UploadRefusedError(key, error_code(error)) from error
 
     def download(self, key: str, etag: str, path: Path) -> None:
         """Fetch exactly the registered bytes of a key into a local file.

@@ -140,6 +140,22 @@ class Dates(Manifests):
             self._table.put(_dirty_item(_dirty_after(head)), Condition("attribute_not_exists(#pk)"))
         return _refresh(head)
 
+    def catch_up(self, refresh: Refresh, run_id: str, stored: int) -> Refresh:
+        """Raise a date's version to that of its stored tables, and open it at that version.
+
+        Only a ledger that was lost, or restored from a backup, counts less than what is stored:
+        without that, whoever stored a later version would have taken the lease.
+
+        Raises:
+            LeaseLostError: another run holds the lease.
+        """
+        behind = Change(add={"version": stored - refresh.version})
+        self._change_leased(refresh, run_id, behind)
+        opened = self.open(refresh.dataset, refresh.event_date, run_id)
+        if opened is None:
+            raise _lost(refresh)
+        return opened
+
     def leased(self, dataset: str, event_dates: Iterable[str], run_id: str) -> list[Refresh]:
         """Those of the dates whose lease the run holds, in order."""
         heads = self.heads(dataset, event_dates).values()
@@ -318,11 +334,15 @@ class Dates(Manifests):
                 condition=Condition("#lease_run = :run", {"run": run_id}),
             )
         except ConditionFailedError as error:
-            raise LeaseLostError(
-                f"Another run took over {refresh.dataset} {refresh.event_date}: this one changes "
-                "nothing more there, and the date is refreshed once more."
-            ) from error
+            raise _lost(refresh) from error
         return _date_head(item)
+
+
+def _lost(refresh: Refresh) -> LeaseLostError:
+    return LeaseLostError(
+        f"Another run took over {refresh.dataset} {refresh.event_date}: this one changes nothing "
+        "more there, and the date is refreshed once more."
+    )
 
 
 def _refresh(head: DateHead) -> Refresh:

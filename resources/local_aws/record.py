@@ -44,5 +44,5 @@ def read_record(home: Path) -> ServerRecord | None:
     """The record in a home, or ``None``; a server that was killed leaves its record behind."""
     try:
         return parse_record((home / RECORD_FILE).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
