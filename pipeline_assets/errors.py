@@ -153,8 +153,8 @@ class ObjectChangedError(FileError):
 class UploadRefusedError(FileError):
     """S3 does not take a file at a key."""
 
-    def __init__(self, key: str, code: str) -> None:
-        super().__init__(key, f"S3 did not take the file ({code}): choose another --key.")
+    def __init__(self, key: str, *, code: str, said: str) -> None:
+        super().__init__(key, f"S3 did not take the file: {code} ({said or 'it said no more'}).")
 
 
 class ObjectGoneError(FileError):

@@ -13,9 +13,6 @@ from pydantic import Field
 from rich.console import Console
 
 from pipeline_assets import show, show_operations, show_story
-from pipeline_assets.commands import dead_letters as dead_command
-from pipeline_assets.commands import reconcile as reconcile_command
-from pipeline_assets.commands.reconcile import has_news
 from pipeline_assets.errors import UnregisteredFileError
 from pipeline_assets.operations import forget as forgetting
 from pipeline_assets.operations import replay as replaying
@@ -25,6 +22,7 @@ from pipeline_assets.operations.reconcile import reconcile as walk
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.report import file_named
 from pipeline_assets.row_story import read_row_story, row_named
+from pipeline_assets.show_listings import dead_files_told, has_news, listing_told
 from pipeline_assets.story import read_story
 from resources.landfall import Landfall
 from resources.ledger.listing import counts
@@ -140,7 +138,7 @@ def list_dead_files(
     dead = dead_files(landfall, name)
 
     def told(out: Console) -> None:
-        dead_command.tell(out, dead, has_queue=landfall.queue.exists)
+        dead_files_told(out, dead, has_queue=landfall.queue.exists)
 
     rows = [_row(asdict(each)) for each in dead.files]
     tell(context, told, dead=len(dead.files), unreported=dead.unreported, files=_table(rows))
@@ -156,7 +154,7 @@ def reconcile_bucket(
     totals = counts(report.dates)
 
     def told(out: Console) -> None:
-        reconcile_command.tell(out, report, [each for each in report.dates if has_news(each)])
+        listing_told(out, report, [each for each in report.dates if has_news(each)])
 
     rows = [
         _row({"dataset": each.dataset, "file_date": each.file_date, **counts([each])})

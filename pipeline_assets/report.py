@@ -2,15 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TypeAlias
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import UnknownFileError, UnregisteredFileError
-from pipeline_assets.operations.forget import is_done
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import (
@@ -51,7 +48,6 @@ class Status:
     Attributes:
         datasets: each of them; objects below none come last, if there are any.
         dead: files that nothing tries again by itself.
-        half_forgotten: keys of forgotten files whose fragments are not all deleted.
         has_queue: whether the settings name a landing queue; without one its counts are 0.
         queue_waiting: messages of the landing queue that wait.
         queue_in_flight: messages that were received and are not settled.
@@ -60,7 +56,6 @@ class Status:
 
     datasets: tuple[DatasetStatus, ...]
     dead: tuple[DeadFile, ...]
-    half_forgotten: tuple[str, ...]
     has_queue: bool
     queue_waiting: int
     queue_in_flight: int
@@ -68,9 +63,8 @@ class Status:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether something is dead or held, or was forgotten by half."""
-        held = any(each.held_dates for each in self.datasets)
-        return bool(self.dead or self.half_forgotten) or held
+        """Whether something is dead or held."""
+        return bool(self.dead) or any(each.held_dates for each in self.datasets)
 
 
 def status(landfall: Landfall) -> Status:
@@ -84,25 +78,14 @@ def status(landfall: Landfall) -> Status:
         every.append(DatasetStatus(NO_DATASET, _states(strays, ()), 0, None, (), {}, 0))
     dead = [each for name in (*heads, NO_DATASET) for each in landfall.ledger.files.dead(name)]
     waiting, in_flight = landfall.queue.depth()
-    known = [head for found in (*heads.values(), strays) for head in found]
     return Status(
         datasets=tuple(every),
         dead=tuple(dead),
-        half_forgotten=_half_forgotten(landfall, known),
         has_queue=landfall.queue.exists,
         queue_waiting=waiting,
         queue_in_flight=in_flight,
         dead_letter_messages=landfall.queue.dead_letters(),
     )
-
-
-def _half_forgotten(landfall: Landfall, heads: Sequence[FileHead]) -> tuple[str, ...]:
-    forgotten = [head for head in heads if head.state is FileState.FORGOTTEN]
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        done = pool.map(partial(is_done, landfall), forgotten)
-        return tuple(
-            sorted(head.key for head, ended in zip(forgotten, done, strict=True) if not ended)
-        )
 
 
 def _dataset_status(

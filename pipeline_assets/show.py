@@ -1,6 +1,7 @@
 """How facts look on a terminal, and as JSON."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,8 +87,11 @@ def spinner(err: Console, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     if quiet or not err.is_terminal:
         yield _nothing if quiet else lambda text: _say(err, text)
         return
-    with err.status("starting") as line:
-        yield lambda text: line.update(escape(text))
+    # On a descriptor of its own: while a run captures what it prints, the other one is its log's.
+    with os.fdopen(os.dup(err.file.fileno()), "w") as terminal:
+        own = Console(file=terminal, highlight=False, soft_wrap=True, emoji=False)
+        with own.status("starting") as line:
+            yield lambda text: line.update(escape(text))
 
 
 def _nothing(_: str) -> None:
@@ -146,11 +150,6 @@ def _troubles(out: Console, status: "Status") -> None:
         out.print(f"[yellow]HELD[/] and {len(held) - SHOWN_HELD:,} more: landfall status --json")
     if held:
         prose(out, WAY_OUT)
-    for key in status.half_forgotten:
-        out.print(
-            f"[yellow]FORGOTTEN by half[/] {escape(key)}: its fragments are not all deleted; run "
-            "`landfall forget --key` for it again"
-        )
 
 
 def _dead(out: Console, dead: "Sequence[DeadFile]") -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline_assets.show import escape, number, print_json, prose
+from resources.ledger.model import NO_DATASET
 
 if TYPE_CHECKING:
     from pipeline_assets.row_story import RowStory
@@ -51,7 +52,8 @@ def story(out: Console, story: "Story", *, as_json: bool) -> None:
     if story.letter is not None:
         prose(out, f"Its dead letter {'was sent' if story.letter else 'is not sent yet'}.")
     _accounts(out, story)
-    if story.at_key in AT_KEY and story.state not in ENDED:
+    is_stray = head.dataset == NO_DATASET
+    if story.at_key in AT_KEY and story.state not in ENDED and not is_stray:
         prose(out, f"[yellow]{AT_KEY[story.at_key]}[/]")
     prose(out, f"[bold]Next:[/] {story.what_next}")
 

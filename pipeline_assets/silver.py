@@ -120,7 +120,8 @@ def refresh_date(holding: Holding, refresh: Refresh) -> RefreshedDate:
     """Compute a date from its manifest, and note what it is going to replace.
 
     Raises:
-        DateRefusedError: a fragment is missing, or has other rows than its manifest says.
+        DateRefusedError: a fragment is missing, or has other rows than its manifest says; or the
+            ledger is behind the tables, and nobody asked for the date by hand.
         LeaseLostError: another run holds the date.
     """
     landfall, dataset, day = holding.landfall, holding.dataset, refresh.event_date
@@ -128,10 +129,8 @@ def refresh_date(holding: Holding, refresh: Refresh) -> RefreshedDate:
     quarantined = landfall.lake.stat(quarantine_table(dataset), day)
     latest = max((each.version or 0 for each in (stored, quarantined) if each), default=0)
     if latest > refresh.version:
-        dg.get_dagster_logger().warning(
-            "%s is stored at version %s, the ledger knows %s: the ledger was lost or restored.",
-            *(day, latest, refresh.version),
-        )
+        if holding.request_id is not None:
+            raise DateRefusedError(dataset.name, day, _behind(latest, refresh.version))
         refresh = holding.catch_up(refresh, latest)
     manifest = landfall.ledger.dates.manifest(dataset.name, day)
     refined = refine(
@@ -145,6 +144,16 @@ def refresh_date(holding: Holding, refresh: Refresh) -> RefreshedDate:
         refined,
         stored.etag if stored else None,
         quarantined.etag if quarantined else None,
+    )
+
+
+def _behind(stored: int, known: int) -> str:
+    """Whatever files this ledger does not know would leave the tables with a refresh."""
+    return (
+        f"its tables are at version {stored}, the ledger knows {known}: the ledger was lost or "
+        "restored from a backup, or LANDFALL_LEDGER_TABLE names another one. The tables stay as "
+        "they are. Once everything that landed is loaded again, materialize the date by hand, from "
+        "silver on (a backfill takes many): rows of files that are no longer there go then."
     )
 
 

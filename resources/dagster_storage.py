@@ -51,11 +51,17 @@ class Engines:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._kept: OrderedDict[str, db.Engine] = OrderedDict()
+        self._inherited: list[object] = []
 
     def of(self, url: str) -> db.Engine:
-        """The engine of a database; a forked child begins with none of its parent's."""
+        """The engine of a database; a forked child begins with none of its parent's.
+
+        It keeps those untouched, for a child that closes its parent's connection takes the locks of
+        the database away ("How To Corrupt An SQLite Database File", sqlite.org).
+        """
         with self._lock:
             if self._process != os.getpid():
+                self._inherited.append(self._kept)
                 self._process, self._kept = os.getpid(), OrderedDict()
             engine = self._kept.pop(url, None) or _engine(url)
             self._kept[url] = engine
@@ -73,7 +79,9 @@ class Engines:
 
 
 def _engine(url: str) -> db.Engine:
-    engine = db.create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    engine = db.create_engine(
+        url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}, max_overflow=-1
+    )
 
     @db.event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:

@@ -280,7 +280,8 @@ class LandingBucket:
                 except S3UploadFailedError as error:
                     raise error.__context__ or error from None
         except ClientError as error:
-            raise UploadRefusedError(key, error_code(error)) from error
+            said = str(error.response["Error"].get("Message", ""))
+            raise UploadRefusedError(key, code=error_code(error), said=said) from error
 
     def download(self, key: str, etag: str, path: Path) -> None:
         """Fetch exactly the registered bytes of a key into a local file.

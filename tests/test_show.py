@@ -16,9 +16,10 @@ from rich.console import Console
 
 from pipeline_assets import show
 from pipeline_assets.cli import main
-from pipeline_assets.commands import dead_letters, reconcile, terminal
+from pipeline_assets.commands import terminal
 from pipeline_assets.operations.dead_letters import DeadFiles, ListedFile
 from pipeline_assets.report import DatasetStatus, Status
+from pipeline_assets.show_listings import dead_files_told, listing_told
 from pipeline_assets.work import Backlog, WorkReport
 from resources.ledger.listing import COUNTS, DateListing, ListingReport, counts
 from resources.ledger.model import DeadFile, Fault
@@ -79,7 +80,7 @@ def dead_file(number: int) -> DeadFile:
 
 EMPTY = DatasetStatus("events", {}, 0, None, (), {}, 0)
 CALM = Status(
-    (EMPTY,), (), (), has_queue=True, queue_waiting=3, queue_in_flight=0, dead_letter_messages=0
+    (EMPTY,), (), has_queue=True, queue_waiting=3, queue_in_flight=0, dead_letter_messages=0
 )
 
 
@@ -107,15 +108,6 @@ def test_a_held_date_is_told_in_short_with_the_ways_out() -> None:
     assert "HELD" not in printed(lambda out: show.status(out, CALM, as_json=False))
 
 
-def test_a_forget_that_was_cut_short_is_told_and_needs_a_person() -> None:
-    state = replace(CALM, half_forgotten=("events/a\x1b.csv",))
-
-    text = printed(lambda out: show.status(out, state, as_json=False))
-
-    assert r"FORGOTTEN by half events/a\x1b.csv" in text
-    assert (state.needs_a_person, CALM.needs_a_person) == (True, False)
-
-
 def test_a_bucket_without_a_queue_has_no_messages_that_wait() -> None:
     assert show.queue_line(CALM).startswith("landing queue: 3 waiting")
     assert "waiting" not in show.queue_line(replace(CALM, has_queue=False))
@@ -130,7 +122,7 @@ def test_a_dead_files_key_is_whole_in_a_line_of_its_own(width: int) -> None:
     dead = DeadFiles((listed(LONG_KEY),), 0, 1, 0)
 
     def say(out: Console) -> None:
-        dead_letters.tell(out, dead, has_queue=False)
+        dead_files_told(out, dead, has_queue=False)
 
     text = printed(say, width=width, at_terminal=True)
 
@@ -159,7 +151,7 @@ REPORT = ListingReport(
 
 def test_dates_are_a_table_where_it_fits_and_lines_where_it_does_not() -> None:
     def say(out: Console) -> None:
-        reconcile.tell(out, REPORT, REPORT.dates)
+        listing_told(out, REPORT, REPORT.dates)
 
     wide = printed(say, width=90, at_terminal=True)
     narrow = printed(say, width=40, at_terminal=True)

@@ -64,7 +64,7 @@ def _go_on(landfall: "Landfall", interval: int, *, as_json: bool) -> None:
 
 def _print(watched: "Watched", *, as_json: bool) -> None:
     if watched.refusal:
-        err.print(f"[bold red]error:[/] no alert was sent: {show.escape(watched.refusal)}")
+        err.print(f"[bold red]error:[/] {show.escape(watched.refusal)}")
     if as_json:
         show.print_json(out, asdict(watched))
         return

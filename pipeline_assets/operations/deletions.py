@@ -1,17 +1,22 @@
 """Objects that were deleted: a file that was never loaded, or was given up, ends ``GONE``.
 
 A notification says so, or a walk does not list a dead file. Either may be late, so the bucket is
-asked once more, after the file's head was read: what landed there since changes the head, and then
-the head is left as it is.
+asked once more, after the file's head was read: other bytes that landed there since change the
+head, and then it is left as it is. Should the very same bytes land in between, the next walk finds
+them.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from uuid import uuid4
 
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import NO_DATASET, DeadFile, FileHead, FileState, file_id
 from resources.parallel import in_parallel
+
+DEAD_READ = 1_000
+"""Dead files of a dataset that are read for a slice; of more, another part each time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Stretch:
 def end_deleted(landfall: Landfall, stretch: Stretch, listed: Collection[str]) -> list[str]:
     """End the dead files of a stretch that a listing of it did not show.
 
-    At most ``reconcile_heads`` of them: those that are left are found by the next walk.
+    At most ``reconcile_heads`` of them, and of at most ``DEAD_READ`` of each dataset: those that
+    are left are found by a later walk.
 
     Returns:
         Their keys.
@@ -51,9 +57,9 @@ def end_deleted(landfall: Landfall, stretch: Stretch, listed: Collection[str]) -
 
 def _dead(landfall: Landfall, stretch: Stretch) -> Iterator[DeadFile]:
     """Dead files of the stretch; what the ledger knows of other buckets is not looked at."""
-    bucket = landfall.bucket.name
+    bucket, somewhere = landfall.bucket.name, uuid4().hex
     for name in (*(each.name for each in datasets()), NO_DATASET):
-        for dead in landfall.ledger.files.dead(name):
+        for dead in landfall.ledger.files.some_dead(name, DEAD_READ, somewhere):
             if dead.key in stretch and dead.file_id == file_id(bucket, dead.key):
                 yield dead
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from pipeline_assets.errors import LandfallError
 from pipeline_assets.operations.signs import Signs, Waiting, read
@@ -94,10 +94,17 @@ def watch(landfall: Landfall, repeat: timedelta | None = None) -> Watched:
     """
     signs = read(landfall, utc_now())
     found = breaches(signs, Limits.of(landfall.settings))
+    alerted = False
     try:
-        return Watched(signs, found, alerted=_tell(landfall, found, repeat))
-    except (LandfallError, ClientError, BotoCoreError) as error:
-        return Watched(signs, found, alerted=False, refusal=str(error))
+        new = _news(landfall, found, repeat)
+        if new:
+            landfall.alerts.publish(_alert(found))
+            alerted = True
+        _remember(landfall, found, new)
+    except (LandfallError, ClientError) as error:
+        what = "the alert was sent, but not remembered" if alerted else "no alert was sent"
+        return Watched(signs, found, alerted, refusal=f"{what}: {error}")
+    return Watched(signs, found, alerted)
 
 
 def breaches(signs: Signs, limits: Limits) -> tuple[Breach, ...]:
@@ -172,22 +179,24 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
 
-def _tell(landfall: Landfall, found: Sequence[Breach], repeat: timedelta | None) -> bool:
-    """Alert if something is new or worse, and bring what is remembered up to date."""
-    notices, now = landfall.ledger.notices, utc_now()
+def _news(landfall: Landfall, found: Sequence[Breach], repeat: timedelta | None) -> list[Breach]:
+    """What is new or worse than when it was alerted."""
+    known, now = landfall.ledger.notices.alerted(), utc_now()
+    return [each for each in found if is_news(each, known.get(each.kind), now, repeat)]
+
+
+def _remember(landfall: Landfall, found: Sequence[Breach], new: Sequence[Breach]) -> None:
+    """Bring what is remembered of alerts up to date."""
+    notices = landfall.ledger.notices
     known = notices.alerted()
-    new = [each for each in found if is_news(each, known.get(each.kind), now, repeat)]
-    if new:
-        landfall.alerts.publish(_alert(found))
     eased = [
         replace(known[each.kind], count=each.count)
         for each in found
         if each not in new and each.count < known[each.kind].count
     ]
-    told = [Alerted(each.kind.value, utc_text(now), each.count) for each in new]
+    told = [Alerted(each.kind.value, utc_text(utc_now()), each.count) for each in new]
     notices.remember([*told, *eased])
     notices.forget(known.keys() - {each.kind for each in found})
-    return bool(new)
 
 
 def is_news(

@@ -92,6 +92,18 @@ class Heads:
             and heads[each.file_id].epoch == each.epoch
         ]
 
+    def some_dead(self, dataset: str, limit: int, behind: str) -> list[DeadFile]:
+        """The dataset's dead files; where there are as many as the limit, those behind a file id.
+
+        As they are listed: an item that a crash left behind is among them.
+        """
+        partition = dead_partition(dataset)
+        items = self._table.query(partition, limit=limit)
+        if len(items) == limit:
+            later = self._table.query(partition, limit=limit, behind=behind)
+            items = [*later, *items[: limit - len(later)]]
+        return [load(DeadFile, item) for item in items]
+
     def unreported(self, limit: int | None = None) -> list[UnreportedFile]:
         """Dead files that nobody was told of yet, the first ``limit`` of them if one is given."""
         listed = self._table.query(UNREPORTED, limit=limit)

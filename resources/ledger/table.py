@@ -65,10 +65,13 @@ class LedgerTable:
             )
         return decode(answer["Item"]) if "Item" in answer else None
 
-    def query(self, pk: str, sk_prefix: str = "", *, limit: int | None = None) -> list[Item]:
+    def query(
+        self, pk: str, sk_prefix: str = "", *, limit: int | None = None, behind: str | None = None
+    ) -> list[Item]:
         """Items below a partition key, read consistently, in the order of their sort keys.
 
-        All of them, or the first ``limit``: no more are read then.
+        All of them, or the first ``limit``: no more are read then. Those with a prefix, or those
+        behind a sort key.
         """
         arguments: dict[str, Any] = {
             "TableName": self.name,
@@ -81,6 +84,10 @@ class LedgerTable:
             arguments["KeyConditionExpression"] += " AND begins_with(#sk, :sk)"
             arguments["ExpressionAttributeNames"]["#sk"] = "sk"
             arguments["ExpressionAttributeValues"][":sk"] = {"S": sk_prefix}
+        if behind is not None:
+            arguments["KeyConditionExpression"] += " AND #sk > :sk"
+            arguments["ExpressionAttributeNames"]["#sk"] = "sk"
+            arguments["ExpressionAttributeValues"][":sk"] = {"S": behind}
         if limit is not None:
             arguments["PaginationConfig"] = {"MaxItems": limit, "PageSize": limit}
         with aws_errors(self._aws):

@@ -11,7 +11,6 @@ from scenario import DAYS, Pipeline, command, event, events, json_lines, open_pi
 from pipeline_assets.loading import load_file
 from pipeline_assets.operations.forget import Forgotten, forget, is_done
 from pipeline_assets.registry import dataset
-from pipeline_assets.report import status
 from pipeline_assets.story import read_story
 from resources.lake import TableName
 from resources.landfall import Landfall
@@ -155,12 +154,10 @@ def test_forgetting_that_died_is_finished_by_a_second_call(
         forget(dying, loaded.file(A), why=WHY)
     assert loaded.file(A).state is FileState.FORGOTTEN
     assert "landfall forget` again" in read_story(loaded.landfall, A).what_next
-    assert status(loaded.landfall).half_forgotten == (A,)
 
     assert command("forget", "--key", A).returncode == 0
 
     assert is_done(loaded.landfall, loaded.file(A))
-    assert status(loaded.landfall).half_forgotten == ()
     assert (fragments_of(loaded, A), entries_of(loaded, A)) == ([], [])
     loaded.work()
     assert len(loaded.silver(FIRST)) == 15

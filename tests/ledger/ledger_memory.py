@@ -61,8 +61,11 @@ class MemoryTable(LedgerTable):
     def get(self, pk: str, sk: str) -> Item | None:
         return _copy(self.items.get((pk, sk)))
 
-    def query(self, pk: str, sk_prefix: str = "", *, limit: int | None = None) -> list[Item]:
+    def query(
+        self, pk: str, sk_prefix: str = "", *, limit: int | None = None, behind: str | None = None
+    ) -> list[Item]:
         keys = sorted(key for key in self.items if key[0] == pk and key[1].startswith(sk_prefix))
+        keys = [key for key in keys if behind is None or key[1] > behind]
         return [dict(self.items[key]) for key in keys[:limit]]
 
     def scan(self, sk: str, pk_prefix: str) -> Iterable[Item]:

@@ -4,6 +4,7 @@ import pytest
 from landing_scenario import DAY, KEY, head, put, remove, tick
 from reconcile_scenario import calls, die, lose, lost, with_settings
 
+from pipeline_assets.operations import deletions
 from pipeline_assets.operations.deletions import Stretch
 from pipeline_assets.operations.reconcile import reconcile
 from pipeline_assets.registry import dataset
@@ -135,6 +136,33 @@ def test_so_many_are_asked_for_in_a_slice_and_the_others_in_the_next_walk(
     assert states(no_queue, *KEYS).count(FileState.GONE) == 2
     walk_tick(few)
     assert states(no_queue, *KEYS) == [FileState.DEAD] + [FileState.GONE] * 3
+
+
+def test_a_slice_reads_a_bounded_part_of_many_dead_files_and_walks_come_to_all(
+    no_queue: Landfall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletions, "DEAD_READ", 2)
+    dead(no_queue, *KEYS)
+    for key in KEYS:
+        remove(no_queue, key)
+
+    walk_tick(no_queue)
+    assert states(no_queue, *KEYS).count(FileState.GONE) == 2
+    walk_tick(no_queue)
+
+    assert states(no_queue, *KEYS) == [FileState.GONE] * 4
+
+
+def test_the_dead_files_of_a_walk_cost_no_heads_where_all_are_listed(no_queue: Landfall) -> None:
+    dead(no_queue, KEY)
+    with calls(no_queue) as few:
+        walk_tick(no_queue)
+    dead(no_queue, *KEYS)
+    with calls(no_queue) as more:
+        walk_tick(no_queue)
+
+    assert "HeadObject" not in more
+    assert more.count("BatchGetItem") == few.count("BatchGetItem")
 
 
 def test_what_lands_while_its_key_is_asked_for_stays(landfall: Landfall) -> None:
