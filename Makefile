@@ -40,7 +40,7 @@ test-real: $(INSTALLED) ## Tests on the real input data in ../shared/data
 	$(BIN)/python -m pytest -n 2 -m real
 
 # FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.
-faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (about an hour)
+faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (40 minutes)
 	$(BIN)/python tests/faults $(if $(FAULTS),--kind $(FAULTS)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(LANES),--lanes $(LANES))
 
