@@ -6,6 +6,7 @@ just then; runs that are taken for dead may go on working, and notifications com
 more than once, or never.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +20,7 @@ from ledger_memory import Interruption, Meanwhile
 from ledger_pipeline import Pipeline, Run
 from ledger_surroundings import BUCKET, CONTENTS, FAULTS, KEYS, LEASE, UNREADABLE
 
+from pipeline_assets.errors import OtherBytesError
 from resources.ledger.model import FileHead, FileState, file_id
 
 pytestmark = pytest.mark.timeout(600)
@@ -226,7 +228,8 @@ class Interleaving(RuleBasedStateMachine):
             return
         if not isinstance(cut, Other) and self.pipeline.bucket.etags.get(key) == head.etag:
             self.forgotten.add(key)
-        with self.pipeline.until(self._doing(cut)):
+        # Other bytes may land between: then it refuses, and everything must hold all the same.
+        with self.pipeline.until(self._doing(cut)), suppress(OtherBytesError):
             self.pipeline.forget(head)
         if isinstance(cut, CrashPoint) and cut.crashed:
             self.forgotten.discard(key)
