@@ -154,7 +154,11 @@ class UploadRefusedError(FileError):
     """S3 does not take a file at a key."""
 
     def __init__(self, key: str, *, code: str, said: str) -> None:
-        super().__init__(key, f"S3 did not take the file: {code} ({said or 'it said no more'}).")
+        super().__init__(
+            key,
+            f"S3 did not take the file: {code} ({said or 'it said no more'}). Mend what it names; "
+            "where that is the key, land the file under another name.",
+        )
 
 
 class ObjectGoneError(FileError):
