@@ -133,10 +133,15 @@ def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_js
     from pipeline_assets.definitions import build_defs  # noqa: PLC0415 - takes seconds
     from pipeline_assets.report import status as read_status  # noqa: PLC0415
     from pipeline_assets.work import Worker  # noqa: PLC0415
+    from resources import home_locks  # noqa: PLC0415
     from resources.dagster_instance import open_instance  # noqa: PLC0415
 
     landfall.queue.depth()  # an AWS that does not answer is told at once
-    with open_instance(landfall.settings) as instance, show.spinner(err, quiet=as_json) as say:
+    with (
+        home_locks.working(landfall.settings),
+        open_instance(landfall.settings) as instance,
+        show.spinner(err, quiet=as_json) as say,
+    ):
         worker = Worker(landfall, instance, build_defs(), say)
         report = worker.work(until_idle=until_idle, timeout=timeout)
     status = read_status(landfall)
@@ -154,15 +159,15 @@ def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_js
 def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     """Start the local AWS and Dagster's UI with this instance, sensors on."""
     from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
+    from resources import home_locks  # noqa: PLC0415
     from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
-    from resources.local_aws import control  # noqa: PLC0415
 
     workspace = PROJECT / "workspace.yaml"
     if not workspace.is_file():
         raise ConfigurationError(f"There is no {workspace}: run `landfall dev` from a checkout.")
     _refuse_taken(host, port)
     started = start(landfall)
-    if not control.hold_ui(landfall.settings):
+    if not home_locks.hold_ui(landfall.settings):
         raise ConfigurationError(f"A UI of {started.home} runs already: end that `landfall dev`.")
     out.print(started.headline)
     out.print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)")

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_assets.errors import LocalAwsError, PortInUseError
+from resources import home_locks
 from resources.local_aws.record import (
     DATA_FILE,
     IDENTITY_PATH,
     LOG_FILE,
     RECORD_FILE,
+    RECORD_PART,
     SERVER_LOCK_FILE,
     ServerRecord,
     parse_record,
@@ -34,10 +36,14 @@ ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.05
 LOG_LINES = 10
 START_LOCK_FILE = "local-aws.starting"
-UI_LOCK_FILE = "ui.lock"
 # Below the home; what else lies there belongs to somebody else.
 DAGSTER_DIRECTORY = "dagster"
-LOCAL_AWS_FILES = (DATA_FILE, Path(DATA_FILE).with_suffix(".writing").name, LOG_FILE)
+LOCAL_AWS_FILES = (
+    DATA_FILE,
+    Path(DATA_FILE).with_suffix(".writing").name,
+    RECORD_PART,
+    LOG_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -100,35 +106,16 @@ def require_own(settings: Settings) -> None:
     raise PortInUseError(settings.local_port, f"the local AWS of {other.home}{hint}")
 
 
-def hold_ui(settings: Settings) -> bool:
-    """Take the lock of the home's UI until this process, or the one it becomes, has ended.
-
-    Returns:
-        False when a UI of this home runs.
-    """
-    home = make_home(settings)
-    descriptor = os.open(home / UI_LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return False
-    os.set_inheritable(descriptor, True)
-    return True
-
-
 def reset(settings: Settings) -> bool:
     """Stop the local AWS and forget its data and the Dagster instance; False if there was no home.
 
     Raises:
-        LocalAwsError: it did not end in time, or the UI runs; nothing is forgotten.
+        LocalAwsError: it did not end in time, or somebody uses the home; nothing is forgotten.
     """
     home = _home(settings)
     if not home.is_dir():
         return False
-    if not hold_ui(settings):
-        raise LocalAwsError(f"The UI of {home} runs: end `landfall dev` first, then reset.")
-    with _lock(home / START_LOCK_FILE):
+    with home_locks.alone(settings), _lock(home / START_LOCK_FILE):
         _stop(home)
         _forget(home)
     return True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 IDENTITY_PATH = "/_landfall"
 RECORD_FILE = "local-aws.json"
+RECORD_PART = f"{RECORD_FILE}.writing"
 DATA_FILE = "local-aws.pickle"
 LOG_FILE = "local-aws.log"
 # Held by the server as long as it lives: no process id can be mistaken, no home served twice.
@@ -38,6 +39,13 @@ def parse_record(raw: bytes) -> ServerRecord | None:
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def write_record(home: Path, record: ServerRecord) -> None:
+    """Put the record into its home; who reads meanwhile finds all of it or none."""
+    part = home / RECORD_PART
+    part.write_bytes(record.to_json())
+    part.replace(home / RECORD_FILE)
 
 
 def read_record(home: Path) -> ServerRecord | None:

@@ -22,6 +22,7 @@ from resources.local_aws.record import (
     SERVER_LOCK_FILE,
     ServerRecord,
     read_record,
+    write_record,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _serve(home: Path, port: int, snapshot_seconds: float) -> None:
     record = ServerRecord(str(home), os.getpid(), port, datetime.now(UTC).isoformat())
     application = Application(DomainDispatcherApplication(create_backend_app), record)
     server = _listen(application, port)
-    (home / RECORD_FILE).write_bytes(record.to_json())
+    write_record(home, record)
     _stop_on_signals(application)
     keeper = threading.Thread(target=_keep, args=(application, data, snapshot_seconds), daemon=True)
     keeper.start()

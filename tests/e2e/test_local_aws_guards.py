@@ -10,6 +10,7 @@ from scenario import Pipeline, command, open_pipeline
 
 from pipeline_assets.definitions import build_defs
 from pipeline_assets.errors import LocalAwsError
+from resources import home_locks
 from resources.local_aws import control
 from resources.local_aws.control import LocalAwsStatus
 from resources.local_aws.record import RECORD_FILE, read_record
@@ -66,7 +67,7 @@ def test_reset_is_refused_where_aws_is_a_real_account(settings: Settings) -> Non
 
 def test_reset_is_refused_while_a_ui_of_the_home_runs(settings: Settings) -> None:
     before = sorted(path.name for path in settings.home.iterdir())
-    assert control.hold_ui(settings)
+    assert home_locks.hold_ui(settings)
 
     with pytest.raises(LocalAwsError, match="end `landfall dev` first"):
         control.reset(settings)
@@ -75,8 +76,17 @@ def test_reset_is_refused_while_a_ui_of_the_home_runs(settings: Settings) -> Non
     assert read_record(settings.home) is not None
 
 
+def test_reset_is_refused_while_work_is_done_in_the_home(settings: Settings) -> None:
+    with home_locks.working(settings), home_locks.working(settings):
+        refused = command("reset", "--yes")
+
+    assert refused.returncode == 1
+    assert f"A `landfall work` of {settings.home} runs" in refused.stderr
+    assert read_record(settings.home) is not None
+
+
 def test_a_home_has_one_ui_and_the_second_is_refused_by_name(settings: Settings) -> None:
-    assert control.hold_ui(settings)
+    assert home_locks.hold_ui(settings)
 
     refused = command("dev", "--port", str(_free_port()))
 

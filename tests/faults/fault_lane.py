@@ -27,7 +27,7 @@ from fault_scenario import FIRST, THEN, Files
 from pipeline_assets.environment import start
 from resources.aws import Aws
 from resources.landfall import Landfall
-from resources.local_aws.record import DATA_FILE, RECORD_FILE, read_record
+from resources.local_aws.record import DATA_FILE, read_record, write_record
 from resources.settings import Settings
 
 VISIBILITY_SECONDS = 1
@@ -102,7 +102,7 @@ class Place:
             arguments, plain_environment(), self.folder / "server.log"
         )
         listening = await_until(
-            lambda: (self.aws_home / RECORD_FILE).exists() or server.ended.is_set(), START_SECONDS
+            lambda: read_record(self.aws_home) is not None or server.ended.is_set(), START_SECONDS
         )
         if not listening or server.ended.is_set():
             raise HarnessError(f"no local AWS on port {self.port}: see {server.output}")
@@ -131,7 +131,7 @@ class Place:
         home = self.folder / "home"
         record = read_record(self.aws_home)
         if record is not None:
-            (home / RECORD_FILE).write_bytes(record.to_json())
+            write_record(home, record)
         environment = {
             **plain_environment(),
             **WORKER_SETTINGS,
