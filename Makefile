@@ -37,7 +37,7 @@ test: $(INSTALLED) ## Every test but those on real input data
 	$(BIN)/python -m pytest -n 2 -m "not real"
 
 test-real: $(INSTALLED) ## Tests on the real input data in ../shared/data
-	$(BIN)/python -m pytest -n 2 -m real
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real
 
 # FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.
 faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (40 minutes)

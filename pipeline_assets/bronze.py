@@ -4,19 +4,28 @@ The asset claims the files of its run request, or puts the files of its dates ba
 them loaded; ``loading`` does the work, ``fragments`` writes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
 
 from pipeline_assets.checks import (
     FILES_LOADED,
+    NO_NEW_FIELDS,
     RECORDS_CONSERVED,
+    SOME_ROW_VALID,
     Verdict,
     bronze_checks,
     results,
 )
 from pipeline_assets.dataset import Dataset
+from pipeline_assets.drift import (
+    ReadRecords,
+    drift_metadata,
+    drift_verdict,
+    drifted_fields,
+    writing_metadata,
+)
 from pipeline_assets.errors import ConservationError, LedgerBusyError
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer
@@ -33,6 +42,7 @@ from resources.ledger.model import (
 )
 
 EXAMPLES = 3
+CHECKS = (FILES_LOADED, RECORDS_CONSERVED, NO_NEW_FIELDS, SOME_ROW_VALID)
 PLAN_TRIES = 20
 
 
@@ -74,8 +84,12 @@ def bronze_asset(dataset: Dataset) -> dg.AssetsDefinition:
         for day, facts in _facts(report, days).items():
             context.add_asset_metadata(facts, asset_key=key, partition_key=day)
         yield dg.MaterializeResult(asset_key=key)
-        verdicts = [verdict for day in days for verdict in _verdicts(report, day)]
-        yield from results(key, (FILES_LOADED, RECORDS_CONSERVED), verdicts, days)
+        known = landfall.ledger.fields
+        drifted = [field.name for field in drifted_fields(_read(report))]
+        unseen = frozenset(known.unseen(dataset.name, drifted))
+        verdicts = [verdict for day in days for verdict in _verdicts(report, day, unseen)]
+        yield from results(key, CHECKS, verdicts, days)
+        known.learn(dataset.name, unseen)
         _raise_environment_fault(report)
         holding.finish_step(context, Layer.BRONZE)
 
@@ -142,13 +156,34 @@ def request_again(holding: Holding, days: Sequence[str], heads: Sequence[FileHea
     raise LedgerBusyError(holding.landfall.settings.ledger_table)
 
 
-def _verdicts(report: LoadReport, day: str) -> list[Verdict]:
+def _read(report: LoadReport, day: str | None = None) -> list[ReadRecords]:
+    """What was noticed in the loaded files of a date, or of all."""
+    return [
+        ReadRecords(head.records, report.read[head.file_id].notes)
+        for head in report.loaded
+        if day in {None, head.file_date} and head.file_id in report.read
+    ]
+
+
+def _hollow(report: LoadReport, heads: Sequence[FileHead]) -> list[str]:
+    """Keys of loaded files that have records and no valid row."""
+    return [
+        head.key
+        for head in heads
+        if head.records
+        and head.file_id in report.read
+        and not report.read[head.file_id].has_valid_row
+    ]
+
+
+def _verdicts(report: LoadReport, day: str, unseen: Collection[str]) -> list[Verdict]:
     loaded = [head for head in report.loaded if head.file_date == day]
     failed = [each for each in report.failed if each.head.file_date == day]
     broken = [each for each in failed if isinstance(each.error, ConservationError)]
     if not loaded and not failed:
         return []
     records = sum(head.records for head in loaded)
+    hollow = _hollow(report, loaded)
     return [
         Verdict(
             FILES_LOADED,
@@ -170,12 +205,22 @@ def _verdicts(report: LoadReport, day: str) -> list[Verdict]:
                 "faults": [str(each.error) for each in broken[:EXAMPLES]],
             },
         ),
+        drift_verdict(day, drifted_fields(_read(report, day)), unseen),
+        Verdict(
+            SOME_ROW_VALID,
+            day,
+            passed=not hollow,
+            facts={"files_without_valid_row": len(hollow), "keys": hollow[:EXAMPLES]},
+            severity=dg.AssetCheckSeverity.WARN,
+        ),
     ]
 
 
-def _facts(report: LoadReport, days: Sequence[str]) -> dict[str, dict[str, str | int]]:
+def _facts(
+    report: LoadReport, days: Sequence[str]
+) -> dict[str, dict[str, str | int | dg.MetadataValue]]:
     """Metadata of each file date's materialization."""
-    facts: dict[str, dict[str, str | int]] = {}
+    facts: dict[str, dict[str, str | int | dg.MetadataValue]] = {}
     for day in days:
         loaded = [head for head in report.loaded if head.file_date == day]
         facts[day] = {
@@ -186,5 +231,7 @@ def _facts(report: LoadReport, days: Sequence[str]) -> dict[str, dict[str, str |
             "records": sum(head.records for head in loaded),
             "malformed_records": sum(head.malformed for head in loaded),
             "event_dates": ", ".join(sorted({date for head in loaded for date in head.dates})),
+            **drift_metadata(drifted_fields(_read(report, day))),
+            **writing_metadata(_read(report, day)),
         }
     return facts

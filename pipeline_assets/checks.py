@@ -19,9 +19,12 @@ Fact: TypeAlias = str | int | float | list[str]
 
 FILES_LOADED = "files_loaded"
 RECORDS_CONSERVED = "records_conserved"
+NO_NEW_FIELDS = "no_new_fields"
+SOME_ROW_VALID = "some_row_valid"
 ROWS_CONSERVED = "rows_conserved"
 QUARANTINE_SHARE = "quarantine_share"
 CONTRACT = "contract"
+ADDS_UP = "adds_up"
 EQUALS_GOLD = "equals_gold"
 
 
@@ -49,6 +52,19 @@ def bronze_checks(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
                 "Of each file, records counted independently of the parser equal the rows of its "
                 "fragments."
             ),
+        ),
+        dg.AssetCheckSpec(
+            NO_NEW_FIELDS,
+            asset=key,
+            description=(
+                "No field came that the contract does not name and that no file had before. Such "
+                "fields are kept in `_rescued`; the materialization lists them all."
+            ),
+        ),
+        dg.AssetCheckSpec(
+            SOME_ROW_VALID,
+            asset=key,
+            description="Every file with records has a row that keeps the contract.",
         ),
     ]
 

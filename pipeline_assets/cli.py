@@ -15,6 +15,7 @@ from pipeline_assets import show
 from pipeline_assets.commands.dead_letters import dead_letters
 from pipeline_assets.commands.explain import explain
 from pipeline_assets.commands.forget import forget
+from pipeline_assets.commands.pull import pull
 from pipeline_assets.commands.reconcile import reconcile
 from pipeline_assets.commands.replay import replay
 from pipeline_assets.commands.terminal import (
@@ -213,7 +214,7 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from None
 
 
-for command in (explain, forget, replay, dead_letters, watch, reconcile):
+for command in (explain, forget, replay, dead_letters, watch, reconcile, pull):
     main.add_command(command)
 
 

@@ -12,6 +12,11 @@ ISO_TIME = (
 )
 ISO_ZONE = r"(?:[Zz]|[0-9][+-][0-9]{2}(?::?[0-9]{2})?)$"
 
+UTC_MICROSECONDS = pl.Datetime("us", "UTC")
+"""What ``utc_time`` gives."""
+
+DECIMAL_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+
 JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 SPACE_BETWEEN_TOKENS = r"[\[{:,][ \t\r\n]|[ \t\r\n][\]}:,]"
 NOT_QUITE_JSON = r"(?i),[ \t\r\n]*[}\]]|[\[:,][ \t\r\n]*-?(?:nan|inf)"
@@ -56,6 +61,15 @@ def _normal_time(text: pl.Expr) -> pl.Expr:
         after_minutes,
         pl.when(no_zone).then(pl.lit("Z")).otherwise(pl.lit("")),
     )
+
+
+def number(text: pl.Expr) -> pl.Expr:
+    """Decimal number to the nearest 64-bit float; null where it is none or too large for one.
+
+    Accepted are a sign, a point, and an exponent; no infinities, no NaN, no decimal comma.
+    """
+    parsed = pl.when(text.str.contains(DECIMAL_NUMBER)).then(text).cast(pl.Float64, strict=False)
+    return pl.when(parsed.is_finite()).then(parsed)
 
 
 def json_objects(text: pl.Series) -> pl.Series:

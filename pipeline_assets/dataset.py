@@ -5,28 +5,37 @@ its own file below ``datasets``. A declaration imports neither Dagster nor boto3
 pandera contracts only when they are asked for, since importing pandera takes half a second.
 """
 
-import hashlib
-import inspect
+import codecs
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
 from pipeline_assets.errors import DatasetDeclarationError
-from pipeline_assets.parsing.formats import Format
+from pipeline_assets.parsing.formats import Format, Writing
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
+DELIMITER = re.compile(r'[\x00-\x7f](?<![\n\r"\\])')
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """Names become asset keys, folders of the lake and parts of DynamoDB table names."""
+SUFFIX = re.compile(r"\.[a-z0-9]+")
+
+
+class Keep(StrEnum):
+    """Which of several equal rows stays, in the order of (landing key, row)."""
+
+    FIRST = "first"
+    """The first: what is said again adds nothing."""
+    LAST = "last"
+    """The last: it corrects the ones before."""
+    EVERY = "every"
+    """Each of them: rows that say the same are as many facts."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +74,59 @@ class ServingView:
     partition_key: str
     sort_key: str
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the gold table must have."""
+        return self.partition_key, self.sort_key
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LatestView:
+    """Of each key the newest row of all event dates, as an item of a DynamoDB table.
+
+    Attributes:
+        name: name of the view; the DynamoDB table is called after it.
+        description: which question one item answers.
+        gold: name of the gold table of the same dataset that is served: at most one row per key
+            and event date, with a column ``event_date``.
+        key: its column that becomes the partition key.
+        newest: its column, a time that is never null, whose greatest value wins whatever the order
+            in which dates are refreshed; of equal ones the greatest event date's.
+        lookups: its text columns that items are found by as well, each through an index.
+    """
+
+    name: str
+    description: str
+    gold: str
+    key: str
+    newest: str
+    lookups: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the gold table must have."""
+        return self.key, self.newest, "event_date", *self.lookups
+
+
+View: TypeAlias = ServingView | LatestView
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FirstSeen:
+    """A gold table that counts, for each event date, the entities that were never seen before it.
+
+    It looks at all dates at once: a late file that moves an entity's first date corrects both.
+
+    Attributes:
+        name: name of the table, unique among the gold tables of all datasets.
+        description: what one row says.
+        entity: silver column (text) that tells the entities apart; null is none.
+    """
+
+    name: str
+    description: str
+    entity: str
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
@@ -75,6 +137,8 @@ class Dataset:
         description: what one row is.
         start: first event date; earlier event times are invalid.
         formats: formats that its files may have.
+        suffixes: how its files' keys may end, in lower case, each with or without a compression's
+            suffix after it; empty where any key will do. Other keys are refused for good.
         fields: contract fields as the files name them; other fields are kept in ``_rescued``.
         event_time: silver column with the time of the event (a UTC datetime), or None for a
             snapshot, whose rows go by the date of their file.
@@ -86,10 +150,15 @@ class Dataset:
             with the field it is read from.
         identity: how rows are equal: sets of columns, the first whose columns are all filled
             decides; rows are compared only within the same set. The last set takes every row that
-            is left, null being equal to null.
+            is left, null being equal to null. Empty where ``keep`` is ``Keep.EVERY``.
+        keep: which of equal rows stays, whatever the order in which their files arrive.
+        newest: silver column that goes before (landing key, row) in the order of equal rows: of
+            them ``Keep.LAST`` keeps the one with its greatest value. ``None`` for no such column.
         sort: columns that silver is sorted by; ``_file_id`` and ``_row`` are added to them, so that
             the order is total.
+        writing: what the dataset fixes about how its files are written.
         gold: business tables.
+        first_seen: business tables of who came for the first time.
         serving: gold tables that are served from DynamoDB.
         quarantine_threshold: largest share (0 to 1) of an event date's rows in quarantine that
             still lets the date be replaced.
@@ -103,12 +172,25 @@ class Dataset:
     event_time: str | None
     contract: Callable[[], "DataFrameSchema"]
     conform: Callable[[pl.LazyFrame], pl.LazyFrame]
-    identity: tuple[tuple[str, ...], ...]
+    identity: tuple[tuple[str, ...], ...] = ()
+    keep: Keep = Keep.FIRST
+    newest: str | None = None
+    suffixes: tuple[str, ...] = ()
     parsed: Mapping[str, str] = field(default_factory=dict)
     sort: tuple[str, ...] = ()
+    writing: Writing = field(default_factory=Writing)
     gold: tuple[GoldTable, ...] = ()
-    serving: tuple[ServingView, ...] = ()
+    first_seen: tuple[FirstSeen, ...] = ()
+    serving: tuple[View, ...] = ()
     quarantine_threshold: float = 0.10
+
+    @property
+    def gold_names(self) -> tuple[str, ...]:
+        """Names of all its gold tables."""
+        return (
+            *(table.name for table in self.gold),
+            *(table.name for table in self.first_seen),
+        )
 
     def __post_init__(self) -> None:
         for cause in _faults(self):
@@ -117,7 +199,7 @@ class Dataset:
 
 def _faults(dataset: Dataset) -> Iterator[str]:
     tables = {table.name for table in dataset.gold}
-    for name in (dataset.name, *tables, *(view.name for view in dataset.serving)):
+    for name in (dataset.name, *dataset.gold_names, *(view.name for view in dataset.serving)):
         if not NAME.fullmatch(name):
             yield f"the name {name!r} does not match {NAME.pattern}"
     yield from (
@@ -127,10 +209,37 @@ def _faults(dataset: Dataset) -> Iterator[str]:
     )
     if not dataset.formats:
         yield "it accepts no format"
-    if not all(dataset.identity) or not dataset.identity:
+    if dataset.keep is Keep.EVERY and dataset.identity:
+        yield "it keeps every row, so its identity would decide nothing"
+    if dataset.keep is not Keep.EVERY and not (dataset.identity and all(dataset.identity)):
         yield "its identity is empty, so all rows would be equal"
+    if dataset.newest is not None and dataset.keep is not Keep.LAST:
+        yield f"it names {dataset.newest!r} as newest, but does not keep the last of equal rows"
+    for suffix in dataset.suffixes:
+        if not SUFFIX.fullmatch(suffix):
+            yield f"the suffix {suffix!r} does not match {SUFFIX.pattern}"
+    yield from _writing_faults(dataset)
     if not 0 <= dataset.quarantine_threshold <= 1:
         yield f"its quarantine_threshold {dataset.quarantine_threshold} is not a share from 0 to 1"
+
+
+def _writing_faults(dataset: Dataset) -> Iterator[str]:
+    writing = dataset.writing
+    if writing.delimiter is not None and not DELIMITER.fullmatch(writing.delimiter):
+        yield (
+            f"the delimiter {writing.delimiter!r} is not one ASCII character that is no quote, "
+            "backslash or line end"
+        )
+    if writing.encoding is not None:
+        try:
+            codecs.lookup(writing.encoding)
+        except LookupError:
+            yield f"Python knows no encoding {writing.encoding!r}"
+    yield from (
+        f"it tells what {name!r} holds, which is none of its fields"
+        for name in writing.kinds
+        if name not in dataset.fields
+    )
 
 
 def event_dates(
@@ -167,47 +276,3 @@ def event_dates(
         )
         .to_series()
     )
-
-
-@cache
-def fingerprint(dataset: Dataset) -> str:
-    """Short hash of the code that decides on a dataset's rows.
-
-    It changes when the module that declares the dataset changes, or one of the project's modules
-    that it takes functions from, or the threshold: a refused date is then tried again.
-    It is taken once per process: sources that are mended while old code is still loaded must not
-    release a date to the old code.
-
-    Returns:
-        12 hexadecimal digits, the same in every process that runs the same code.
-    """
-    return fingerprint_on_disk(dataset)
-
-
-def fingerprint_on_disk(dataset: Dataset) -> str:
-    """What ``fingerprint`` is in a process that starts now.
-
-    A long-lived planner whose runs are processes of their own must compare with this: the code
-    that refused a date may be newer than the planner's.
-    """
-    digest = hashlib.sha256(repr(dataset.quarantine_threshold).encode())
-    for name in sorted(_modules(dataset)):
-        digest.update(Path(inspect.getfile(sys.modules[name])).read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _modules(dataset: Dataset) -> set[str]:
-    declared = [dataset.conform, dataset.contract]
-    declared += [table.build for table in dataset.gold]
-    declared += [table.contract for table in dataset.gold]
-    homes = {function.__module__ for function in declared}
-    return homes.union(*(_imported(sys.modules[home]) for home in homes))
-
-
-def _imported(module: ModuleType) -> set[str]:
-    names = (
-        value.__name__ if inspect.ismodule(value) else value.__module__
-        for value in vars(module).values()
-        if inspect.ismodule(value) or inspect.isfunction(value)
-    )
-    return {name for name in names if name.startswith("pipeline_assets.")}

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from pipeline_assets.bronze import bronze_asset
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.crm_pull import pull_customers, pull_schedule
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.gold import gold_assets
 from pipeline_assets.jobs import jobs
 from pipeline_assets.landing_asset import landing_check, landing_spec
@@ -49,7 +51,8 @@ def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
     every_job = [job for dataset in datasets() for job in jobs(dataset)]
     return dg.Definitions(
         assets=[asset for dataset in datasets() for asset in dataset_assets(dataset)],
-        jobs=[*every_job, *operator_jobs()],
+        jobs=[*every_job, *operator_jobs(), pull_customers],
+        schedules=[pull_schedule],
         asset_checks=[landing_check(dataset) for dataset in datasets()],
         sensors=[
             landing_sensor(every_job),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline_assets.registry import datasets
 from pipeline_assets.serving import serving_table
+from resources.dynamodb_tables import LatestTable, Table
 from resources.landfall import Landfall
 from resources.local_aws import control
 from resources.local_aws.provision import TableKeys, provision
@@ -37,15 +38,18 @@ def start(landfall: Landfall) -> Started:
     """
     settings = landfall.settings
     local = control.up(settings) if landfall.aws.is_local else None
-    views = [serving_table(view) for dataset in datasets() for view in dataset.serving]
-    tables = [
-        TableKeys(landfall.serving.table_name(view), view.partition_key, view.sort_key)
-        for view in views
-    ]
-    provision(landfall.aws, tables)
+    tables = [serving_table(view) for dataset in datasets() for view in dataset.serving]
+    provision(landfall.aws, [_keys(landfall, table) for table in tables])
     return Started(
         endpoint=landfall.aws.s3.meta.endpoint_url,
         home=str(settings.home.resolve()),
         pid=local.pid if local else None,
         reused=local.reused if local else True,
     )
+
+
+def _keys(landfall: Landfall, table: Table) -> TableKeys:
+    name = landfall.serving.table_name(table)
+    if isinstance(table, LatestTable):
+        return TableKeys(name, table.key, indexed=table.lookups)
+    return TableKeys(name, table.partition_key, table.sort_key)

@@ -144,6 +144,28 @@ class UnsupportedFormatError(FileError):
     """Neither content nor name is one of the dataset's formats."""
 
 
+class LimitExceededError(FileError):
+    """A file is larger, in one respect, than a setting allows."""
+
+    def __init__(self, key: str, what: str, found: int, limit: int, setting: str) -> None:
+        super().__init__(
+            key,
+            f"it has {found:,} {what} where {limit:,} are allowed: land it in smaller pieces, or "
+            f"raise LANDFALL_{setting} if it is sound.",
+        )
+
+
+class ColumnTypeError(FileError):
+    """A column of a typed file cannot hold what the dataset's field needs."""
+
+    def __init__(self, key: str, column: str, *, expected: str, found: str) -> None:
+        super().__init__(
+            key,
+            f"its column {column!r} is of type {found} where {expected} is expected: land it again "
+            "with that type, or as text.",
+        )
+
+
 class ObjectChangedError(FileError):
     """The key holds other bytes than the ones that were registered."""
 
@@ -546,4 +568,55 @@ class OtherBytesError(FileError):
             key,
             "other bytes landed there just now, so nothing was forgotten: look at it with "
             "`landfall explain`, then forget it again if these must go too.",
+        )
+
+
+class ServingContendedError(EnvironmentFaultError):
+    """Other runs kept changing the items that one wanted to change."""
+
+    def __init__(self, table: str, *, left: int, attempts: int) -> None:
+        super().__init__(
+            f"{table}: {left} items were changed by others in each of {attempts} attempts: nothing "
+            "was lost, refresh the date again. If no other run is at work, another program writes "
+            "to the table: stop it."
+        )
+
+
+class CrmUnreachableError(EnvironmentFaultError):
+    """The CRM did not answer, or not to the end."""
+
+    def __init__(self, page: int, url: str, detail: str) -> None:
+        super().__init__(
+            f"Page {page} of the CRM ({url}) did not come: {detail}. Check LANDFALL_CRM_URL and "
+            "the network, then pull again; nothing was landed."
+        )
+
+
+class CrmBusyError(EnvironmentFaultError):
+    """The CRM asks for patience, or fails on its own side."""
+
+    def __init__(self, page: int, url: str, status: int, wait_seconds: float | None) -> None:
+        self.wait_seconds = wait_seconds
+        """What its Retry-After asks for; ``None`` where it has none that can be read."""
+        super().__init__(
+            f"The CRM answers page {page} ({url}) with {status}: it is busy or out of order; pull "
+            "again later. Nothing was landed."
+        )
+
+
+class CrmRefusedError(LandfallError):
+    """The CRM will not give a page, however often it is asked."""
+
+    def __init__(self, page: int, url: str, status: int, mend: str) -> None:
+        super().__init__(
+            f"The CRM refuses page {page} ({url}) with {status}: {mend}. Nothing was landed."
+        )
+
+
+class CrmPageError(LandfallError):
+    """A page of the CRM is not what was agreed on."""
+
+    def __init__(self, page: int, url: str, cause: str) -> None:
+        super().__init__(
+            f"Page {page} of the CRM ({url}) is not usable: {cause}. Nothing was landed."
         )

@@ -1,6 +1,5 @@
 """Fragments: the records of one landed object, sorted by event date into Parquet files."""
 
-from contextlib import ExitStack
 from datetime import date, datetime
 from typing import Self
 
@@ -8,10 +7,12 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline_assets.dataset import Dataset, event_dates
+from pipeline_assets.refine import has_valid_row
 from resources.lake import TableName
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment, LoadedFile
 from resources.parquet import TableWriter
+from resources.table_spool import HELD_BYTES, TableSpool
 
 
 def fragment_schema(dataset: Dataset) -> pa.Schema:
@@ -22,6 +23,14 @@ def fragment_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema(columns)
 
 
+def _received_schema(dataset: Dataset) -> pa.Schema:
+    """Columns of a fragment that differ from record to record."""
+    columns = fragment_schema(dataset)
+    return pa.schema(
+        [column for column in columns if column.name not in {"_file_id", "_landed_at"}]
+    )
+
+
 def fragment_key(dataset: Dataset, event_date: str, head: FileHead) -> str:
     """Where a file's rows for an event date are kept."""
     table = TableName("bronze", dataset.name)
@@ -29,21 +38,26 @@ def fragment_key(dataset: Dataset, event_date: str, head: FileHead) -> str:
 
 
 class FragmentWriter:
-    """Sorts a file's records by event date into Parquet files, without holding the records."""
+    """Sorts a file's records by event date into Parquet files.
 
-    def __init__(self, dataset: Dataset, head: FileHead) -> None:
+    What it holds in memory, and of open files, does not grow with the file nor with its dates. A
+    fragment's bytes follow from the object and its epoch alone.
+    """
+
+    def __init__(self, dataset: Dataset, head: FileHead, *, held_bytes: int = HELD_BYTES) -> None:
         self._dataset = dataset
         self._head = head
-        self._stack = ExitStack()
-        self._writers: dict[str, TableWriter] = {}
+        self._received = _received_schema(dataset)
+        self._spool = TableSpool(self._received, held_bytes=held_bytes)
         self._malformed: dict[str, int] = {}
         self.rows = 0
+        self.has_valid_row = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, *details: object) -> None:
+        self._spool.__exit__(*details)
 
     def add(self, records: pa.RecordBatch) -> None:
         """File the records below their event dates."""
@@ -56,40 +70,51 @@ class FragmentWriter:
             file_date=date.fromisoformat(self._head.file_date),
             landed_date=landed,
         )
-        marked = frame.with_columns(
-            days.alias("_event_date"),
-            _file_id=pl.lit(self._head.file_id),
-            _landed_at=pl.lit(self._head.landed_at),
+        by_day = frame.with_columns(days.alias("_event_date")).sort(
+            "_event_date", maintain_order=True
         )
-        for (day,), part in marked.partition_by(
-            "_event_date", as_dict=True, maintain_order=True
-        ).items():
-            self._write(day.isoformat(), part)
+        self._file(by_day)
         self.rows += frame.height
 
-    def _write(self, day: str, part: pl.DataFrame) -> None:
-        schema = fragment_schema(self._dataset)
-        if day not in self._writers:
-            self._writers[day] = self._stack.enter_context(TableWriter(schema))
-        self._writers[day].write(part.select(schema.names).to_arrow().cast(schema))
-        malformed = part.height - part.get_column("_error").null_count()
-        self._malformed[day] = self._malformed.get(day, 0) + malformed
+    def _file(self, by_day: pl.DataFrame) -> None:
+        counts = by_day.group_by("_event_date", maintain_order=True).agg(
+            pl.len().alias("rows"), pl.col("_error").count().alias("malformed")
+        )
+        runs = []
+        start = 0
+        for day, rows, malformed in counts.iter_rows():
+            part = by_day.slice(start, rows)
+            self.has_valid_row = self.has_valid_row or has_valid_row(part, self._dataset, day)
+            self._malformed[str(day)] = self._malformed.get(str(day), 0) + malformed
+            runs.append((str(day), rows))
+            start += rows
+        received = by_day.select(self._received.names).to_arrow().cast(self._received)
+        self._spool.add(received, runs)
 
     def store(self, landfall: Landfall) -> LoadedFile:
-        """Put the fragments into the lake."""
-        fragments = []
-        for day, writer in sorted(self._writers.items()):
-            key = fragment_key(self._dataset, day, self._head)
+        """Put the fragments into the lake, one date after the other."""
+        fragments = tuple(self._store(landfall, day) for day in sorted(self._malformed))
+        return LoadedFile(fragments, self.rows, sum(self._malformed.values()))
+
+    def _store(self, landfall: Landfall, day: str) -> Fragment:
+        key = fragment_key(self._dataset, day, self._head)
+        with TableWriter(fragment_schema(self._dataset)) as writer:
+            for part in self._spool.parts(day):
+                writer.write(self._with_provenance(part))
             landfall.lake.put_fragment(key, writer.finish())
-            fragments.append(
-                Fragment(
-                    file_id=self._head.file_id,
-                    epoch=self._head.epoch,
-                    event_date=day,
-                    landing_key=self._head.key,
-                    fragment_key=key,
-                    rows=writer.rows,
-                    malformed=self._malformed[day],
-                )
-            )
-        return LoadedFile(tuple(fragments), self.rows, sum(self._malformed.values()))
+        return Fragment(
+            file_id=self._head.file_id,
+            epoch=self._head.epoch,
+            event_date=day,
+            landing_key=self._head.key,
+            fragment_key=key,
+            rows=writer.rows,
+            malformed=self._malformed[day],
+        )
+
+    def _with_provenance(self, part: pa.Table) -> pa.Table:
+        same = {"_file_id": self._head.file_id, "_landed_at": self._head.landed_at}
+        for name, value in same.items():
+            column = pa.repeat(pa.scalar(value, pa.large_string()), part.num_rows)
+            part = part.append_column(name, column)
+        return part.select(fragment_schema(self._dataset).names)

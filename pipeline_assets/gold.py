@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 import polars as pl
 
-from pipeline_assets.checks import CONTRACT, Verdict, results
+from pipeline_assets.checks import ADDS_UP, CONTRACT, Fact, Verdict, results
 from pipeline_assets.contract import validate
-from pipeline_assets.dataset import Dataset, GoldTable
+from pipeline_assets.dataset import Dataset, FirstSeen, GoldTable
 from pipeline_assets.errors import ContractBrokenError, DateRefusedError, LandfallError
+from pipeline_assets.first_seen import refresh_first_seen
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer, lake_out, partitioned
 from pipeline_assets.silver import LakeEvent, silver_table
@@ -44,17 +45,14 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{dataset.name}_gold",
-        outs={table.name: lake_out(keys[table.name], table.description) for table in dataset.gold},
+        outs=_outs(dataset, keys),
         ins={
             "silver": dg.AssetIn(
                 key=dg.AssetKey(["silver", dataset.name]), input_manager_key="lake"
             )
         },
         can_subset=True,
-        check_specs=[
-            dg.AssetCheckSpec(CONTRACT, asset=key, description=f"gold/{name} keeps its contract.")
-            for name, key in keys.items()
-        ],
+        check_specs=_check_specs(dataset, keys),
         hooks={give_back},
         **partitioned(dataset),
     )
@@ -71,6 +69,7 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         if not built.faults:
             for name, frames in built.frames.items():
                 yield dg.Output(frames, output_name=name)
+            yield from _first_seen(context, landfall, dataset, rows)
         for table in chosen:
             own = built.verdicts[table.name]
             yield from results(keys[table.name], [CONTRACT], own, context.partition_keys)
@@ -80,6 +79,74 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         holding.finish_step(context, Layer.GOLD)
 
     return gold
+
+
+def _outs(dataset: Dataset, keys: Mapping[str, dg.AssetKey]) -> dict[str, dg.AssetOut]:
+    return {
+        **{each.name: lake_out(keys[each.name], each.description) for each in dataset.gold},
+        **{each.name: _first_seen_out(each) for each in dataset.first_seen},
+    }
+
+
+def _check_specs(dataset: Dataset, keys: Mapping[str, dg.AssetKey]) -> list[dg.AssetCheckSpec]:
+    contracts = [
+        dg.AssetCheckSpec(CONTRACT, asset=key, description=f"gold/{name} keeps its contract.")
+        for name, key in keys.items()
+    ]
+    sums = [
+        dg.AssetCheckSpec(
+            ADDS_UP,
+            asset=dg.AssetKey(["gold", table.name]),
+            description="No more are new on a date than came on it.",
+        )
+        for table in dataset.first_seen
+    ]
+    return contracts + sums
+
+
+def _first_seen_out(table: FirstSeen) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=dg.AssetKey(["gold", table.name]),
+        dagster_type=dg.Nothing,
+        group_name="gold",
+        is_required=False,
+        kinds={"polars", "parquet", "s3"},
+        description=table.description,
+    )
+
+
+def _first_seen(
+    context: dg.AssetExecutionContext,
+    landfall: Landfall,
+    dataset: Dataset,
+    rows: Mapping[str, pl.DataFrame],
+) -> Iterator[LakeEvent]:
+    """Count who came first; dates beyond the run's that changed are told as materialized too."""
+    for table in dataset.first_seen:
+        key = dg.AssetKey(["gold", table.name])
+        if key not in context.selected_asset_keys or not rows:
+            continue
+        done = refresh_first_seen(landfall, table, rows)
+        for day, count in done.counts.items():
+            facts: dict[str, str | int] = {
+                "event_date": day,
+                table.name: count,
+                "generation": done.generation,
+            }
+            if day in context.partition_keys:
+                context.add_asset_metadata(facts, asset_key=key, partition_key=day)
+            else:
+                context.log_event(dg.AssetMaterialization(key, metadata=facts, partition=day))
+        yield dg.MaterializeResult(asset_key=key, metadata={"entities": done.entities})
+        verdicts = [_adds_up(table, day, silver, done.counts[day]) for day, silver in rows.items()]
+        yield from results(key, [ADDS_UP], verdicts, context.partition_keys)
+
+
+def _adds_up(table: FirstSeen, day: str, silver: pl.DataFrame, count: int) -> Verdict:
+    """Whether no more are new on a date than came on it."""
+    came = silver[table.entity].drop_nulls().n_unique()
+    facts: dict[str, Fact] = {"came": came, "new": count}
+    return Verdict(ADDS_UP, day, passed=count <= came, facts=facts)
 
 
 def _build(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import LandfallError, LeaseHeldError, RefreshFailedError
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.jobs import REQUEST_TAG
 from pipeline_assets.layers import Layer, layer_keys
 from resources.landfall import Landfall

@@ -26,7 +26,7 @@ def layer_keys(dataset: Dataset) -> dict[Layer, set[dg.AssetKey]]:
             dg.AssetKey(["silver", dataset.name]),
             dg.AssetKey(["quarantine", dataset.name]),
         },
-        Layer.GOLD: {dg.AssetKey(["gold", table.name]) for table in dataset.gold},
+        Layer.GOLD: {dg.AssetKey(["gold", name]) for name in dataset.gold_names},
         Layer.SERVING: {dg.AssetKey(["serving", view.name]) for view in dataset.serving},
     }
 

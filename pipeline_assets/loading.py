@@ -19,10 +19,14 @@ from pipeline_assets.errors import (
 )
 from pipeline_assets.fragments import FragmentWriter
 from pipeline_assets.landings import current
+from pipeline_assets.parsing.compression import check_size
+from pipeline_assets.parsing.detection import refuse_other_suffixes
+from pipeline_assets.parsing.notes import Notes
 from pipeline_assets.parsing.reader import open_records
+from pipeline_assets.parsing.records import Layout
 from resources.landfall import Landfall
 from resources.ledger.files import Claim
-from resources.ledger.model import FileHead, LoadedFile
+from resources.ledger.model import FileHead, LoadedFile, UnreportedFile
 
 FILES_PER_SETTLEMENT = 64
 """Files that are settled together: what a crash makes a run do again at most."""
@@ -42,30 +46,55 @@ class LoadReport:
 
     loaded: list[FileHead] = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)
+    read: "dict[str, ReadFile]" = field(default_factory=dict)
+    """What was noticed in each loaded file, by file id."""
     passed_over: int = 0
     """Files that were deleted, overwritten or taken away while they were loaded."""
 
 
-def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> LoadedFile:
+@dataclass(frozen=True)
+class ReadFile:
+    """A file whose fragments are written: the ledger's view of it, and what was noticed on the way.
+
+    Attributes:
+        loaded: fragments and counts.
+        notes: how the file is written, and its fields that the contract does not name.
+        has_valid_row: whether any of its rows can get into silver.
+    """
+
+    loaded: LoadedFile
+    notes: Notes
+    has_valid_row: bool
+
+
+def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
     """Read one landed object and write its fragments.
 
     Raises:
-        FileError: the object is gone, changed, corrupt, or of no format of the dataset.
+        FileError: the object is gone, changed, corrupt, too large, or of no format of the dataset.
         ConservationError: records counted independently differ from rows written.
     """
+    refuse_other_suffixes(head.key, dataset.suffixes)
+    limits = landfall.settings.limits
+    check_size(head.key, head.size, limits)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-"))
         path = Path(folder) / "object"
         landfall.bucket.download(head.key, head.etag, path)
         reader = stack.enter_context(
-            open_records(path, key=head.key, fields=dataset.fields, formats=dataset.formats)
+            open_records(
+                path,
+                key=head.key,
+                formats=dataset.formats,
+                layout=Layout(dataset.fields, writing=dataset.writing, limits=limits),
+            )
         )
         writer = stack.enter_context(FragmentWriter(dataset, head))
         for records in reader:
             writer.add(records)
         if reader.counted != writer.rows:
             raise ConservationError(head.key, counted=reader.counted, written=writer.rows)
-        return writer.store(landfall)
+        return ReadFile(writer.store(landfall), reader.notes, writer.has_valid_row)
 
 
 def load_files(
@@ -89,7 +118,7 @@ def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         yield claims[start : start + FILES_PER_SETTLEMENT]
 
 
-def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> LoadedFile | LandfallError:
+def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> ReadFile | LandfallError:
     try:
         return load_file(landfall, dataset, claim.head)
     except LandfallError as error:
@@ -108,15 +137,24 @@ class _Settlement:
     run_id: str
     report: LoadReport
 
-    def settle(self, outcomes: Iterable[tuple[Claim, LoadedFile | LandfallError]]) -> None:
+    def settle(self, outcomes: Iterable[tuple[Claim, ReadFile | LandfallError]]) -> None:
         loaded = []
         for claim, outcome in outcomes:
-            if isinstance(outcome, LoadedFile):
+            if isinstance(outcome, ReadFile):
                 loaded.append((claim, outcome))
             else:
                 self._settle_failure(claim, outcome)
-        turned = self.landfall.ledger.files.finish(loaded, self.run_id)
+        # Before the files turn, so that a crash in between keeps nobody from being told.
+        self.landfall.ledger.notices.note_hollow(
+            UnreportedFile(claim.head.file_id, claim.head.epoch)
+            for claim, read in loaded
+            if read.loaded.records and not read.has_valid_row
+        )
+        turned = self.landfall.ledger.files.finish(
+            [(claim, read.loaded) for claim, read in loaded], self.run_id
+        )
         self.report.loaded += turned
+        self.report.read |= {claim.head.file_id: read for claim, read in loaded}
         self.report.passed_over += len(loaded) - len(turned)
 
     def _settle_failure(self, claim: Claim, error: LandfallError) -> None:

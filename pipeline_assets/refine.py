@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from operator import or_
+from typing import Literal
 
 import polars as pl
 
 from pipeline_assets.contract import LONGEST_EXAMPLE, Candidates, Rule, evaluate, rules, validate
-from pipeline_assets.dataset import Dataset
+from pipeline_assets.dataset import Dataset, Keep
 from pipeline_assets.errors import ConformError
 
 EXAMPLES = 3
+PROBED_ROWS = 1_000
+"""Rows that are judged at a time to find a valid one: nearly always the first of them is."""
 SILVER_PROVENANCE = ("event_date", "_file_id", "_row")
 QUARANTINE_SCHEMA = pl.Schema(
     {
@@ -91,8 +94,9 @@ def refine(
 ) -> RefinedDate:
     """Conform, validate and deduplicate the bronze rows of one event date.
 
-    Of equal rows the one with the lowest (landing key, ``_row``) is kept, whatever the order in
-    which they come. A row with several faults has all of them in its reasons.
+    Of equal rows the dataset keeps the first or the last by (landing key, ``_row``), or by its
+    ``newest`` before these, or each of them, whatever the order in which they come. A row with
+    several faults has all of them in its reasons.
 
     Args:
         bronze: all rows of the date: ``_file_id`` (text), ``_row`` (integer), ``_raw`` and
@@ -123,11 +127,27 @@ def refine(
         ),
         bronze_rows=bronze.height,
         duplicates=valid.height - silver.height,
-        outcomes=tuple(
-            _outcome(rule, well_formed, verdicts[rule.name], dataset, bronze.height)
-            for rule in rules(dataset)
-        ),
+        outcomes=_outcomes(well_formed, verdicts, dataset, bronze.height),
     )
+
+
+def has_valid_row(records: pl.DataFrame, dataset: Dataset, event_date: date) -> bool:
+    """Whether any record is well formed and keeps every rule; it looks no further than the first.
+
+    Args:
+        records: ``_error`` and the dataset's fields as text, of one event date.
+        dataset: the dataset they belong to.
+        event_date: the date they are filed under.
+
+    Raises:
+        ConformError: the dataset's ``conform`` lost rows or columns.
+    """
+    well_formed = records.filter(pl.col("_error").is_null())
+    for part in well_formed.iter_slices(PROBED_ROWS):
+        masks = evaluate(_candidates(part, dataset, event_date), dataset)
+        if not _any(masks, part.height).all():
+            return True
+    return False
 
 
 def _in_landing_order(bronze: pl.DataFrame, landing_keys: Mapping[str, str]) -> pl.DataFrame:
@@ -165,7 +185,7 @@ def _any(masks: Sequence[pl.Series], height: int) -> pl.Series:
 
 
 def _silver(valid: pl.DataFrame, dataset: Dataset, event_date: date) -> pl.DataFrame:
-    kept = _deduplicated(valid, dataset.identity)
+    kept = _deduplicated(valid, dataset)
     contract = dataset.contract()
     business = list(contract.columns)
     validate(kept.select(business), contract, table=f"silver/{dataset.name}")
@@ -178,14 +198,18 @@ def _silver(valid: pl.DataFrame, dataset: Dataset, event_date: date) -> pl.DataF
     )
 
 
-def _deduplicated(valid: pl.DataFrame, identity: tuple[tuple[str, ...], ...]) -> pl.DataFrame:
+def _deduplicated(valid: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    if dataset.keep is Keep.EVERY:
+        return valid
+    keep: Literal["first", "last"] = "last" if dataset.keep is Keep.LAST else "first"
+    *named, remaining = dataset.identity
     kept = []
-    rest = valid
-    for columns in identity[:-1]:
+    rest = valid if dataset.newest is None else valid.sort(dataset.newest, maintain_order=True)
+    for columns in named:
         identified = pl.all_horizontal(pl.col(columns).is_not_null())
-        kept.append(rest.filter(identified).unique(columns, keep="first"))
+        kept.append(rest.filter(identified).unique(columns, keep=keep))
         rest = rest.filter(~identified)
-    return pl.concat([*kept, rest.unique(identity[-1], keep="first")])
+    return pl.concat([*kept, rest.unique(remaining, keep=keep)])
 
 
 def _malformed(located: pl.DataFrame) -> pl.DataFrame:
@@ -228,6 +252,15 @@ def _quarantine(parts: Sequence[pl.DataFrame], event_date: date) -> pl.DataFrame
         .select(pl.lit(event_date, pl.Date).alias("event_date"), pl.all())
         .cast(QUARANTINE_SCHEMA)
         .sort("landing_key", "_row")
+    )
+
+
+def _outcomes(
+    well_formed: pl.DataFrame, verdicts: pl.DataFrame, dataset: Dataset, bronze_rows: int
+) -> tuple[RuleOutcome, ...]:
+    return tuple(
+        _outcome(rule, well_formed, verdicts[rule.name], dataset, bronze_rows)
+        for rule in rules(dataset)
     )
 
 

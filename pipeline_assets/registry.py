@@ -45,7 +45,8 @@ def discover(package: ModuleType) -> tuple[Dataset, ...]:
     found = tuple(sorted(map(_declared, names), key=lambda each: each.name))
     _refuse_duplicates("dataset", ((each.name, each.name) for each in found))
     _refuse_duplicates(
-        "gold table", ((each.name, table.name) for each in found for table in each.gold)
+        "gold table",
+        ((each.name, name) for each in found for name in each.gold_names),
     )
     _refuse_duplicates(
         "serving view", ((each.name, view.name) for each in found for view in each.serving)

@@ -8,23 +8,30 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 import polars as pl
 
-from pipeline_assets.checks import EQUALS_GOLD, Verdict, results
-from pipeline_assets.dataset import Dataset, ServingView
+from pipeline_assets.checks import EQUALS_GOLD, Fact, Verdict, results
+from pipeline_assets.dataset import Dataset, LatestView, ServingView, View
 from pipeline_assets.errors import DateRefusedError, LandfallError
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer, partitioned
-from resources.dynamodb import ServingTable, ServingTableStore
+from resources.dynamodb import ServingTableStore
+from resources.dynamodb_tables import LatestTable, ServingTable, Table
 from resources.landfall import Landfall
 
+EXAMPLES = 3
 
-def table_suffix(view: ServingView) -> str:
+
+def table_suffix(view: View) -> str:
     """What a view's DynamoDB table is called after the prefix of the settings."""
     return view.name.replace("_", "-")
 
 
-def serving_table(view: ServingView) -> ServingTable:
+def serving_table(view: View) -> Table:
     """The DynamoDB table of a view."""
-    return ServingTable(table_suffix(view), view.partition_key, view.sort_key)
+    match view:
+        case ServingView():
+            return ServingTable(table_suffix(view), view.partition_key, view.sort_key)
+        case LatestView():
+            return LatestTable(table_suffix(view), view.key, view.newest, view.gold, view.lookups)
 
 
 def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
@@ -35,12 +42,7 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
         name=f"{dataset.name}_serving",
         outs={view.name: _serving_out(view, keys[view.name]) for view in dataset.serving},
         ins={name: _gold_in(name) for name in dict.fromkeys(view.gold for view in dataset.serving)},
-        check_specs=[
-            dg.AssetCheckSpec(
-                EQUALS_GOLD, asset=key, description=f"The items of serving/{name} equal its gold."
-            )
-            for name, key in keys.items()
-        ],
+        check_specs=_check_specs(keys),
         hooks={give_back},
         **partitioned(dataset),
     )
@@ -71,7 +73,16 @@ def serving_assets(dataset: Dataset) -> dg.AssetsDefinition:
     return serving
 
 
-def _serving_out(view: ServingView, key: dg.AssetKey) -> dg.AssetOut:
+def _check_specs(keys: Mapping[str, dg.AssetKey]) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            EQUALS_GOLD, asset=key, description=f"The items of serving/{name} equal its gold."
+        )
+        for name, key in keys.items()
+    ]
+
+
+def _serving_out(view: View, key: dg.AssetKey) -> dg.AssetOut:
     return dg.AssetOut(
         key=key,
         group_name=key.path[0],
@@ -79,7 +90,7 @@ def _serving_out(view: ServingView, key: dg.AssetKey) -> dg.AssetOut:
         is_required=False,
         kinds={"dynamodb"},
         description=view.description,
-        metadata=_metadata(view),
+        metadata=serving_table(view).metadata,
     )
 
 
@@ -92,14 +103,28 @@ def _gold_in(name: str) -> dg.AssetIn:
 
 
 def equality(
-    store: ServingTableStore, view: ServingView, gold: Mapping[str, pl.DataFrame]
+    store: ServingTableStore, view: View, gold: Mapping[str, pl.DataFrame]
 ) -> list[Verdict]:
-    """Whether the items read back equal the gold they were made from, one verdict per date."""
+    """Whether the items read back equal the gold they were made from, one verdict per date.
+
+    Of a latest view, whether each of the date's rows is its item or older than it, and each item
+    that names the date one of its rows.
+    """
+    match serving_table(view):
+        case ServingTable() as table:
+            return _same_partitions(store, table, gold)
+        case LatestTable() as table:
+            return _newest_rows(store, table, gold)
+
+
+def _same_partitions(
+    store: ServingTableStore, table: ServingTable, gold: Mapping[str, pl.DataFrame]
+) -> list[Verdict]:
     verdicts = []
     for day, frame in gold.items():
         columns = frame.columns
-        items = store.load(serving_table(view), day, schema=dict(frame.schema))
-        wanted = frame.sort(view.sort_key)
+        items = store.load(table, day, schema=dict(frame.schema))
+        wanted = frame.sort(table.sort_key)
         equal = items.height == wanted.height and (
             items.is_empty() or items.select(columns).equals(wanted)
         )
@@ -108,9 +133,20 @@ def equality(
     return verdicts
 
 
-def _unequal(
-    dataset: Dataset, view: ServingView, verdicts: Sequence[Verdict]
-) -> dict[str, LandfallError]:
+def _newest_rows(
+    store: ServingTableStore, table: LatestTable, gold: Mapping[str, pl.DataFrame]
+) -> list[Verdict]:
+    verdicts = []
+    compared = store.latest.compare(table, gold) if gold else {}
+    for day, found in compared.items():
+        facts: dict[str, Fact] = {"gold_rows": found.rows, "items": found.items}
+        if found.faults:
+            facts |= {"differing": len(found.faults), "examples": list(found.faults[:EXAMPLES])}
+        verdicts.append(Verdict(EQUALS_GOLD, day, passed=not found.faults, facts=facts))
+    return verdicts
+
+
+def _unequal(dataset: Dataset, view: View, verdicts: Sequence[Verdict]) -> dict[str, LandfallError]:
     return {
         verdict.day: DateRefusedError(
             dataset.name,
@@ -120,12 +156,4 @@ def _unequal(
         )
         for verdict in verdicts
         if not verdict.passed
-    }
-
-
-def _metadata(view: ServingView) -> dict[str, str]:
-    return {
-        "landfall/table": table_suffix(view),
-        "landfall/partition_key": view.partition_key,
-        "landfall/sort_key": view.sort_key,
     }

@@ -15,7 +15,7 @@ import dagster as dg
 import polars as pl
 import pyarrow as pa
 
-from pipeline_assets.checks import results, silver_checks, silver_verdicts
+from pipeline_assets.checks import Verdict, results, silver_checks, silver_verdicts
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import DateRefusedError, FragmentMissingError, LandfallError
 from pipeline_assets.fragments import fragment_schema
@@ -29,7 +29,10 @@ from resources.ledger.model import DateCounts, Fragment
 from resources.s3_parquet import Replacement
 
 LakeEvent: TypeAlias = (
-    dg.Output[Mapping[str, Replacement]] | dg.AssetCheckResult | dg.AssetCheckEvaluation
+    dg.Output[Mapping[str, Replacement]]
+    | dg.MaterializeResult[None]
+    | dg.AssetCheckResult
+    | dg.AssetCheckEvaluation
 )
 """What the step of a layer in the lake yields."""
 
@@ -184,15 +187,11 @@ def refusal(dataset: Dataset, day: str, refined: RefinedDate) -> DateRefusedErro
 def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
     """The assets ``silver/{dataset}`` and ``quarantine/{dataset}``."""
     silver_key = dg.AssetKey(["silver", dataset.name])
-    quarantine_key = dg.AssetKey(["quarantine", dataset.name])
     checks = silver_checks(dataset, silver_key)
 
     @dg.multi_asset(
         name=f"{dataset.name}_silver",
-        outs={
-            "silver": lake_out(silver_key, DESCRIPTION.format(what=VALID + dataset.description)),
-            "quarantine": lake_out(quarantine_key, DESCRIPTION.format(what=REJECTED)),
-        },
+        outs=_outs(dataset, silver_key),
         deps=[dg.AssetKey(["bronze", dataset.name])],
         check_specs=checks,
         hooks={give_back},
@@ -204,11 +203,7 @@ def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
         holding = Holding.begin(context, landfall, dataset)
         holding.claim()
         refreshed, faults = _refresh_all(holding, context.partition_keys)
-        verdicts = [
-            verdict
-            for day, each in refreshed.items()
-            for verdict in silver_verdicts(dataset, day, each.refined)
-        ]
+        verdicts = _verdicts(dataset, refreshed)
         names = [spec.name for spec in checks]
         outcome = results(silver_key, names, verdicts, context.partition_keys)
         if faults:
@@ -227,6 +222,14 @@ def silver_assets(dataset: Dataset) -> dg.AssetsDefinition:
         holding.finish_step(context, Layer.SILVER)
 
     return silver
+
+
+def _outs(dataset: Dataset, silver_key: dg.AssetKey) -> dict[str, dg.AssetOut]:
+    quarantine_key = dg.AssetKey(["quarantine", dataset.name])
+    return {
+        "silver": lake_out(silver_key, DESCRIPTION.format(what=VALID + dataset.description)),
+        "quarantine": lake_out(quarantine_key, DESCRIPTION.format(what=REJECTED)),
+    }
 
 
 def _refresh_all(
@@ -250,6 +253,14 @@ def _refresh_all(
         if refused:
             faults[day] = refused
     return refreshed, faults
+
+
+def _verdicts(dataset: Dataset, refreshed: Mapping[str, RefreshedDate]) -> list[Verdict]:
+    return [
+        verdict
+        for day, each in refreshed.items()
+        for verdict in silver_verdicts(dataset, day, each.refined)
+    ]
 
 
 def _outputs(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_assets.errors import ConfigurationError, NothingToLandError, SameKeyError
+from pipeline_assets.parsing.detection import refuse_other_suffixes
 from pipeline_assets.registry import dataset as find_dataset
 from resources.landfall import Landfall
 
@@ -26,8 +27,10 @@ def plan_uploads(paths: Sequence[Path], dataset: str, key: str | None) -> list[U
         UnknownDatasetError: there is no such dataset.
         ConfigurationError: ``key`` was given for something else than one file.
         NothingToLandError: the folders hold no file.
+        UnsupportedFormatError: the dataset refuses one of the keys for its suffix.
     """
-    prefix = find_dataset(dataset).name
+    found = find_dataset(dataset)
+    prefix = found.name
     if key is not None and (len(paths) != 1 or not paths[0].is_file()):
         raise ConfigurationError("--key names the place of one file: give exactly one file.")
     named = [pair for path in paths for pair in _named(path)]
@@ -38,6 +41,8 @@ def plan_uploads(paths: Sequence[Path], dataset: str, key: str | None) -> list[U
         for path, name in named
     ]
     _refuse_collisions(uploads)
+    for each in uploads:
+        refuse_other_suffixes(each.key, found.suffixes)
     return uploads
 
 

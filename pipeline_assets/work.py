@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 
 from pipeline_assets import show
-from pipeline_assets.dataset import fingerprint
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.holding import abandon, let_go
 from pipeline_assets.jobs import job_name, partition_key, run_tags
 from pipeline_assets.landing_asset import tell
 from pipeline_assets.operations.dead_letters import send_letters
+from pipeline_assets.operations.hollow_files import tell_hollow
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
@@ -101,6 +102,7 @@ class Worker:
             left = backlog(self._landfall)
             if until_idle and left.is_empty and self._walker.is_done():
                 left = self._send_letters(left)
+                tell_hollow(self._landfall)
                 break
             if _is_past(deadline):
                 self.report.timed_out = True
@@ -136,8 +138,9 @@ class Worker:
         self._begun.add(request.request_id)
         first, last = request.dates
         span = first if first == last else f"{first} to {last}"
-        files = f", {len(request.run.files)} files" if request.run.files else ""
-        self._progress(f"run {self.report.runs + 1}: {request.run.kind} {span}{files}")
+        what = f"{request.run.kind} {request.run.dataset} {span}"
+        files = f", {show.number(len(request.run.files), 'file')}" if request.run.files else ""
+        self._progress(f"run {self.report.runs + 1}: {what}{files}")
         run_id = str(uuid.uuid4())
         result = self._execute(request, run_id)
         if _was_interrupted(result):
@@ -147,7 +150,7 @@ class Worker:
         self.report.runs += 1
         if not result.success:
             self._progress(f"run {self.report.runs} failed: {_cause(result)}")
-            self.report.failed_runs.append(f"{run_id} ({request.run.kind} {span})")
+            self.report.failed_runs.append(f"{run_id} ({what})")
 
     def _execute(self, request: RunRequest, run_id: str) -> dg.ExecuteInProcessResult:
         job = self._definitions.resolve_job_def(job_name(request.run.dataset, request.run.kind))

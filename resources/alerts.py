@@ -39,6 +39,7 @@ class AlertKind(StrEnum):
     """What an alert is about; subscribers filter by it."""
 
     DEAD_FILES = "dead_files"
+    NO_VALID_ROW = "no_valid_row"
     WATCH = "watch"
 
 

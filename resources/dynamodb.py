@@ -6,9 +6,9 @@ tables themselves are made by the deployment.
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +17,8 @@ import polars as pl
 from pipeline_assets.errors import AwsBusyError, ConfigurationError, ServingThrottledError
 from resources.aws import Aws, aws_errors
 from resources.dynamodb_items import Item, ItemKeys, comparable, comparable_item, to_frame, to_items
+from resources.dynamodb_latest import LatestTableStore
+from resources.dynamodb_tables import LatestTable, ServingTable, Table, table_of
 from resources.frames import Frame, FrameKind, from_arrow, to_arrow
 from resources.partition_io import Facts, PartitionIOManager, StoredAsset
 
@@ -28,18 +30,6 @@ MAX_BATCH_WRITES = 25
 
 BACKOFF_SECONDS = 0.05
 BACKOFF_MAX_SECONDS = 5.0
-TABLE_METADATA = "landfall/table"
-PARTITION_KEY_METADATA = "landfall/partition_key"
-SORT_KEY_METADATA = "landfall/sort_key"
-
-
-@dataclass(frozen=True)
-class ServingTable:
-    """A serving table: its name without the settings' prefix, and its key columns."""
-
-    name: str
-    partition_key: str
-    sort_key: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,12 @@ class ServingTableStore:
         self._max_attempts = max_attempts
         self._sleep = sleep
 
-    def table_name(self, table: ServingTable) -> str:
+    @cached_property
+    def latest(self) -> LatestTableStore:
+        """Tables that hold of each key the newest row of all dates."""
+        return LatestTableStore(self.aws, max_attempts=self._max_attempts, sleep=self._sleep)
+
+    def table_name(self, table: Table) -> str:
         """The table's whole name in DynamoDB."""
         return f"{self.aws.settings.serving_prefix}{table.name}"
 
@@ -89,14 +84,17 @@ class ServingTableStore:
 
     def load(
         self,
-        table: ServingTable,
+        table: Table,
         partition: str,
         schema: Mapping[str, pl.DataType] | None = None,
     ) -> pl.DataFrame:
         """The partition's items by ascending sort key; without items, a frame without rows.
 
+        Of a latest table these are the items that are made of the partition's rows.
         Column types: see `to_frame`.
         """
+        if isinstance(table, LatestTable):
+            return self.latest.load(table, partition, schema)
         items = self._items(table, partition)
         return to_frame(items, first=(table.partition_key, table.sort_key), schema=schema)
 
@@ -165,8 +163,8 @@ def _delete(keys: ItemKeys, item: Item) -> "WriteRequestTypeDef":
 class DynamoDBIOManager(PartitionIOManager):
     """Stores serving assets' frames as items, and hands over the frame that is asked for.
 
-    The asset's definition metadata names its table: ``landfall/table``, ``landfall/partition_key``
-    and ``landfall/sort_key``. The partition key's column holds the asset's partition. A partition
+    The asset's definition metadata names its table: see `table_of`. The partition key's column
+    holds the asset's partition; of a latest table, the column ``event_date`` does. A partition
     without items counts as not stored. ``store`` is called when first needed.
     """
 
@@ -182,6 +180,20 @@ class DynamoDBIOManager(PartitionIOManager):
         """Partitions are taken one at a time: the batches of each already run in parallel."""
         return 1
 
+    def write_partitions(
+        self, asset: StoredAsset, values: Mapping[str | None, object]
+    ) -> Iterator[tuple[str | None, Facts]]:
+        """Store the partitions; those of a latest table together, for it is read as a whole."""
+        table = table_of(str(asset), asset.metadata)
+        if isinstance(table, ServingTable):
+            yield from super().write_partitions(asset, values)
+            return
+        frames = {_required(asset, partition): value for partition, value in values.items()}
+        name = self._store.table_name(table)
+        counts = self._store.latest.refresh(table, frames) if frames else {}
+        for day, each in counts.items():
+            yield day, {"event_date": day, "table": name, **asdict(each)}
+
     def write_partition(self, asset: StoredAsset, partition: str | None, value: object) -> Facts:
         """Replace one partition's items.
 
@@ -189,22 +201,24 @@ class DynamoDBIOManager(PartitionIOManager):
             ConfigurationError: the asset has no partitions, or lacks the metadata.
             ItemError: a row that cannot become an item.
         """
-        table = _serving_table(asset)
-        counts = self._store.replace_partition(table, _required(asset, partition), value)
+        table = table_of(str(asset), asset.metadata)
+        day = _required(asset, partition)
+        name = self._store.table_name(table)
+        if isinstance(table, LatestTable):
+            counts = self._store.latest.refresh(table, {day: value})[day]
+            return {"event_date": day, "table": name, **asdict(counts)}
         return {
-            "event_date": partition,
-            "table": self._store.table_name(table),
-            "rows": counts.rows,
-            "written": counts.written,
-            "deleted": counts.deleted,
-            "unchanged": counts.unchanged,
+            "event_date": day,
+            "table": name,
+            **asdict(self._store.replace_partition(table, day, value)),
         }
 
     def read_partition(
         self, asset: StoredAsset, partition: str | None, kind: FrameKind
     ) -> Frame | None:
         """One partition's items; ``None`` when there are none."""
-        frame = self._store.load(_serving_table(asset), _required(asset, partition))
+        table = table_of(str(asset), asset.metadata)
+        frame = self._store.load(table, _required(asset, partition))
         if frame.is_empty():
             return None
         return from_arrow(to_arrow(str(asset), frame), kind)
@@ -217,14 +231,3 @@ def _required(asset: StoredAsset, partition: str | None) -> str:
             "the asset a partitions definition."
         )
     return partition
-
-
-def _serving_table(asset: StoredAsset) -> ServingTable:
-    names = (TABLE_METADATA, PARTITION_KEY_METADATA, SORT_KEY_METADATA)
-    missing = [name for name in names if not isinstance(asset.metadata.get(name), str)]
-    if missing:
-        raise ConfigurationError(
-            f"Asset {asset} lacks the definition metadata {', '.join(missing)}: name its serving "
-            "table and key columns there."
-        )
-    return ServingTable(*(str(asset.metadata[name]) for name in names))

@@ -13,7 +13,8 @@ from pipeline_assets.errors import ItemTooLargeError, ItemValueError
 Attribute: TypeAlias = dict[str, object]
 Item: TypeAlias = dict[str, Attribute]
 
-# Source of the limits: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer Guide.
+# Source of the limits: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer Guide. Those of
+# keys hold for a table's own key and for an index's.
 MAX_ITEM_BYTES = 400 * 1024
 MAX_PARTITION_KEY_BYTES = 2048
 MAX_SORT_KEY_BYTES = 1024
@@ -25,6 +26,9 @@ NESTED_BYTES = 3
 ELEMENT_BYTES = 1
 EXACT = Context(prec=1000)
 
+LONGEST_KEY_SHOWN = 100
+"""Characters of a key in an error."""
+
 
 class _RefusedValueError(ValueError):
     """A value that DynamoDB does not take; the caller knows its row and column."""
@@ -32,11 +36,19 @@ class _RefusedValueError(ValueError):
 
 @dataclass(frozen=True)
 class ItemKeys:
-    """The table's name, and the columns that its key is made of."""
+    """What tells the rows of a frame apart: the table's name and two columns.
+
+    Attributes:
+        table: name for errors.
+        partition_key: column with one value in all rows of a frame.
+        sort_key: column in which they differ.
+        longest_sort_key: bytes that a value of it may have.
+    """
 
     table: str
     partition_key: str
     sort_key: str
+    longest_sort_key: int = MAX_SORT_KEY_BYTES
 
 
 def to_items(keys: ItemKeys, partition: str, rows: Iterable[Mapping[str, object]]) -> list[Item]:
@@ -57,7 +69,7 @@ def to_items(keys: ItemKeys, partition: str, rows: Iterable[Mapping[str, object]
 
 
 def _item(keys: ItemKeys, partition: str, row: Mapping[str, object]) -> Item:
-    key = f"{row.get(keys.partition_key)}/{row.get(keys.sort_key)}"
+    key = _shown(row.get(keys.partition_key), row.get(keys.sort_key))
     item: Item = {}
     for column, value in row.items():
         try:
@@ -72,21 +84,42 @@ def _item(keys: ItemKeys, partition: str, row: Mapping[str, object]) -> Item:
 
 
 def _check_keys(keys: ItemKeys, partition: str, item: Item) -> None:
-    limits = {keys.partition_key: MAX_PARTITION_KEY_BYTES, keys.sort_key: MAX_SORT_KEY_BYTES}
+    limits = {keys.partition_key: MAX_PARTITION_KEY_BYTES, keys.sort_key: keys.longest_sort_key}
     for column, limit in limits.items():
         attribute = item.get(column, {"NULL": True})
         if not attribute.keys() & {"S", "N", "B"}:
             _refuse_key(keys, item, column, "a key is text, a number or bytes, and never null")
         if not 0 < _value_size(attribute) <= limit:
-            _refuse_key(keys, item, column, f"a key takes 1 to {limit} bytes")
+            _refuse_key(
+                keys,
+                item,
+                column,
+                f"a key takes 1 to {limit} bytes; give the dataset's contract a check of its "
+                "length, so that such rows are quarantined",
+            )
     if item[keys.partition_key] != {"S": partition}:
         _refuse_key(keys, item, keys.partition_key, f"the row belongs to partition {partition!r}")
 
 
 def _refuse_key(keys: ItemKeys, item: Item, column: str, reason: str) -> None:
     parts = (item.get(name, {"NULL": True}) for name in (keys.partition_key, keys.sort_key))
-    key = "/".join(str(from_attribute(part)) for part in parts)
+    key = _shown(*(from_attribute(part) for part in parts))
     raise ItemValueError(keys.table, key=key, column=column, reason=reason)
+
+
+def _shown(*parts: object) -> str:
+    texts = (str(part) for part in parts)
+    return "/".join(
+        text if len(text) <= LONGEST_KEY_SHOWN else f"{text[:LONGEST_KEY_SHOWN]}..."
+        for text in texts
+    )
+
+
+def fits_an_index(attribute: Attribute) -> bool:
+    """Whether an item with this value in the place of an index's key can be written at all."""
+    return bool(attribute.keys() & {"S", "N", "B"}) and (
+        0 < _value_size(attribute) <= MAX_PARTITION_KEY_BYTES
+    )
 
 
 def to_attribute(value: object, *, is_key: bool = False) -> Attribute:  # noqa: PLR0911  # one each

@@ -230,6 +230,20 @@ class Lake:
                 return None
             raise
 
+    def dates(self, table: TableName) -> list[str]:
+        """Event dates that a table has an object for, in order; 1,000 are listed a call."""
+        return list(self.etags(table))
+
+    def etags(self, table: TableName) -> dict[str, str]:
+        """ETag of each event date's object, in the order of dates; 1,000 are listed a call."""
+        prefix = f"{table}/event_date="
+        with aws_errors(self.aws):
+            pages = self.aws.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            )
+            listed = [stored for page in pages for stored in page.get("Contents", ())]
+        return {each["Key"].removeprefix(prefix).partition("/")[0]: each["ETag"] for each in listed}
+
     def put_fragment(self, key: str, fragment: EncodedTable) -> StoredPartition:
         """Write an immutable bronze fragment; written twice, it is the same bytes.
 

@@ -4,7 +4,7 @@ The only place between Dagster's contexts and the stores, which know nothing of 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -67,6 +67,13 @@ class PartitionIOManager(dg.IOManager, ABC):
         asset = StoredAsset(tuple(context.asset_key.path), context.definition_metadata)
         partitions = context.asset_partition_keys if context.has_asset_partitions else None
         values = values_by_partition(str(asset), partitions, obj)
+        for partition, facts in self.write_partitions(asset, values):
+            _record(context, partition, facts)
+
+    def write_partitions(
+        self, asset: StoredAsset, values: Mapping[str | None, object]
+    ) -> Iterator[tuple[str | None, Facts]]:
+        """Store partitions; yields the facts of each that was stored."""
         with ThreadPoolExecutor(self.threads) as pool:
             # Every partition is tried before the first failure is raised.
             running = {
@@ -74,7 +81,7 @@ class PartitionIOManager(dg.IOManager, ABC):
                 for partition, value in values.items()
             }
         for partition, written in running.items():
-            _record(context, partition, written.result())
+            yield partition, written.result()
 
     def load_input(self, context: dg.InputContext) -> Frame | dict[str, Frame] | None:
         """The upstream's partitions of this run, as the downstream's annotation asks.

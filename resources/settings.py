@@ -5,10 +5,12 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline_assets.errors import ConfigurationError
+from pipeline_assets.parsing.limits import Limits
+from resources.local_aws.record import CRM_PATH
 
 ENVIRONMENT_STEP = 4
 LONGEST_SECONDS = 365 * 24 * 60 * 60.0
@@ -76,6 +78,30 @@ class Settings(BaseSettings):
         "landfall-", description="What the names of the serving tables begin with."
     )
 
+    crm_url: str = Field(
+        "",
+        description="Address of the CRM's customers; one without a path is completed with "
+        "/customers. Empty: nothing is pulled.",
+    )
+    crm_token: SecretStr = Field(SecretStr(""), description="Bearer token for the CRM.")
+    crm_pull_hour: int = Field(
+        3, ge=0, le=23, description="Hour of the day (UTC) from which on the CRM is pulled."
+    )
+    crm_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Longest silence of the CRM while it is asked for a page.",
+    )
+    crm_attempts: int = Field(6, ge=1, description="Attempts at a page of the CRM.")
+    crm_max_wait_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=LONGEST_SECONDS,
+        description="Longest wait between two of them, whatever the CRM asks for.",
+    )
+    crm_max_pages: int = Field(10_000, ge=1, description="Most pages of one pull.")
+
     max_messages_per_tick: int = Field(
         1000, ge=1, description="SQS messages that one landing tick settles at most."
     )
@@ -93,6 +119,19 @@ class Settings(BaseSettings):
     quiet_runs_per_tick: int = Field(
         4, ge=1, description="Up to so many dates with new files get a run each; more share runs."
     )
+    max_decompressed_bytes: int = Field(
+        Limits().decompressed_bytes, ge=1, description="Most bytes of a file, once decompressed."
+    )
+    max_decompression_ratio: int = Field(
+        Limits().ratio, ge=1, description="Most bytes that each stored byte of a file may become."
+    )
+    max_record_bytes: int = Field(
+        Limits().record_bytes,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="Most bytes of a record.",
+    )
+    max_columns: int = Field(Limits().columns, ge=1, description="Most columns of a file.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a file or a date.")
     backoff_seconds: float = Field(
         5.0, ge=0, le=LONGEST_SECONDS, description="Wait after a first failed attempt."
@@ -164,6 +203,21 @@ class Settings(BaseSettings):
         step = ENVIRONMENT_STEP if of_environment else max(attempt, 1)
         longest = min(self.backoff_max_seconds, self.backoff_seconds * 2 ** (step - 1))
         return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of each landed file."""
+        return Limits(
+            decompressed_bytes=self.max_decompressed_bytes,
+            ratio=self.max_decompression_ratio,
+            record_bytes=self.max_record_bytes,
+            columns=self.max_columns,
+        )
+
+    @property
+    def local_crm_url(self) -> str:
+        """Address of the CRM that the local AWS brings along."""
+        return f"{self.local_endpoint}{CRM_PATH}"
 
     @property
     def local_endpoint(self) -> str:

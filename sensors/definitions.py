@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from pipeline_assets.dataset import fingerprint_on_disk
 from pipeline_assets.errors import AwsUnreachableError
+from pipeline_assets.fingerprint import fingerprint_on_disk
 from pipeline_assets.jobs import (
     FIRST_DATE_TAG,
     LAST_DATE_TAG,

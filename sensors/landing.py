@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import RefreshDiedError
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.operations.dead_letters import send_letters
+from pipeline_assets.operations.hollow_files import tell_hollow
 from pipeline_assets.partitions import contiguous, days_between, has_partition
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.registry import datasets
@@ -164,6 +166,7 @@ def tick(
         waiting += [*queued(standing.requests, RequestKind.INGEST), *added]
     observer.forget_others(holding)
     send_letters(landfall)
+    tell_hollow(landfall)
     landfall.ledger.ticks.note(LANDING)
     return waiting
 

@@ -12,12 +12,13 @@ do.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import (
     RefreshDiedError,
     RunCanceledError,
     RunNotStartedError,
 )
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall
 from resources.ledger.model import RequestState, RunRequest

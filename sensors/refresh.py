@@ -7,7 +7,8 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, date, datetime
 
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.dataset import Dataset
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.partitions import contiguous, has_partition
 from pipeline_assets.registry import datasets
 from resources.landfall import Landfall

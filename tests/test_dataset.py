@@ -14,9 +14,10 @@ import pytest
 
 from pipeline_assets import registry
 from pipeline_assets.contract import rules, validate
-from pipeline_assets.dataset import Dataset, ServingView, fingerprint
+from pipeline_assets.dataset import Dataset, ServingView
 from pipeline_assets.datasets.events import DATASET
 from pipeline_assets.errors import DatasetDeclarationError, UnknownDatasetError
+from pipeline_assets.fingerprint import fingerprint
 
 DAY = date(2024, 5, 28)
 
@@ -40,7 +41,7 @@ def test_every_datasets_declaration_holds_together(dataset: Dataset) -> None:
     for table in tables.values():
         validate(table.build(silver).collect(), table.contract(), table=table.name)
     for view in dataset.serving:
-        assert {view.partition_key, view.sort_key} <= set(tables[view.gold].contract().columns)
+        assert set(view.columns) <= set(tables[view.gold].contract().columns)
 
 
 def test_datasets_are_found_by_name() -> None:
@@ -82,7 +83,9 @@ from pipeline_assets.datasets import events
 def conform(received):
     return events.conform(received)
 
-DATASET = replace(events.DATASET, name={name!r}, conform=conform, gold=(), serving=())
+DATASET = replace(
+    events.DATASET, name={name!r}, conform=conform, gold=(), serving=(), first_seen=()
+)
 """
 
 
@@ -150,7 +153,7 @@ def fingerprint_of(package: ModuleType, source: str) -> str:
     program = (
         f"import sys; sys.path.insert(0, {str(folder.parent)!r})\n"
         "from declarations.ants import DATASET\n"
-        "from pipeline_assets.dataset import fingerprint\n"
+        "from pipeline_assets.fingerprint import fingerprint\n"
         "print(fingerprint(DATASET))\n"
     )
     done = subprocess.run(  # noqa: S603 - this interpreter and the text above

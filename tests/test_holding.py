@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_assets.dataset import fingerprint
 from pipeline_assets.datasets.events import DATASET
 from pipeline_assets.errors import DateRefusedError, StaleWriteError
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.holding import Holding, abandon
 from resources.aws import Aws
 from resources.landfall import Landfall

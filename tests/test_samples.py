@@ -1,231 +1,268 @@
-"""The sample files, and the account that the generator gives of them."""
+"""The samples of every dataset: the pipeline makes of them what their generators say."""
 
 import gzip
+import io
+import json
+import re
 import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
-from pipeline_assets.dataset import event_dates
-from pipeline_assets.datasets.events import DATASET, daily_event_summary
-from pipeline_assets.demo.sample_files import Encoding, Fault, SampleFile
-from pipeline_assets.demo.samples import Account, Activity, Samples, write_samples
-from pipeline_assets.demo.summary import Outcome, disagreements
+from pipeline_assets.dataset import Dataset, event_dates
+from pipeline_assets.demo.__main__ import summarize
+from pipeline_assets.demo.expectation import Account, DatasetSamples, Layer, Plan
+from pipeline_assets.demo.outcome import Outcome, disagreements
+from pipeline_assets.demo.samples import make_samples, write_samples
 from pipeline_assets.parsing.reader import open_records
+from pipeline_assets.parsing.records import Layout
 from pipeline_assets.partitions import file_date
 from pipeline_assets.refine import RefinedDate, refine
+from pipeline_assets.registry import dataset, datasets
+from resources.lake import TableName
+from resources.landfall import Landfall
 from resources.ledger.model import FileState
+from resources.local_aws.crm_server import made_up_customers
 
 LANDED_AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
+PULLED_ON = LANDED_AT.date()
+NAMES = ("events", "logs", "readings", "customers")
+LEAP_DAYS = Plan(seed=2025, days=2, first_date=date(2024, 2, 28))
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    return write_samples(tmp_path_factory.mktemp("samples"))
+def of(name: str, plan: Plan) -> DatasetSamples:
+    (found,) = (each for each in make_samples(plan, pulled_on=PULLED_ON) if each.dataset == name)
+    return found
 
 
-@pytest.fixture(scope="module")
-def bronze(samples: Samples) -> pl.DataFrame:
-    """Every record as the pipeline reads and files it."""
-    return pl.concat(_read(samples.folder, file) for file in samples.files)
+@pytest.fixture(scope="module", params=NAMES)
+def samples(request: pytest.FixtureRequest) -> DatasetSamples:
+    return of(request.param, Plan())
 
 
-def _read(folder: Path, file: SampleFile) -> pl.DataFrame:
-    key = f"events/{file.key}"
-    reader = open_records(
-        folder / file.key, key=key, fields=DATASET.fields, formats=DATASET.formats
-    )
-    with reader:
+def contents(samples: DatasetSamples) -> Iterator[tuple[str, bytes]]:
+    """Bytes of all that lands, by landing key; the CRM's as the pull writes them."""
+    for file in samples.files:
+        yield f"{samples.dataset}/{file.key}", file.content
+    for key in samples.pulled:
+        lines = "".join(f"{json.dumps(each)}\n" for each in made_up_customers())
+        yield f"{samples.dataset}/{key}", gzip.compress(lines.encode())
+
+
+def records_of(path: Path, key: str, declared: Dataset) -> pl.DataFrame:
+    """A file's records as the pipeline reads and files them."""
+    layout = Layout(declared.fields, writing=declared.writing)
+    with open_records(path, key=key, formats=declared.formats, layout=layout) as reader:
         records = pl.concat(pl.DataFrame(batch) for batch in reader)
     days = event_dates(
         records,
-        DATASET,
-        file_date=file_date(key, LANDED_AT, DATASET),
+        declared,
+        file_date=file_date(key, LANDED_AT, declared),
         landed_date=LANDED_AT.date(),
     )
     return records.with_columns(days, pl.lit(key).alias("_file_id"))
 
 
-@pytest.fixture(scope="module")
-def refined(samples: Samples, bronze: pl.DataFrame) -> dict[date, RefinedDate]:
-    keys = {f"events/{file.key}": f"events/{file.key}" for file in samples.files}
+def refined_dates(samples: DatasetSamples, folder: Path) -> dict[date, RefinedDate]:
+    """What silver and quarantine hold of the samples, by event date."""
+    declared = dataset(samples.dataset)
+    path = folder / "landed"
+    frames = []
+    for key, content in contents(samples):
+        path.write_bytes(content)
+        frames.append(records_of(path, key, declared))
+    keys = {key: key for key, _ in contents(samples)}
+    by_date = pl.concat(frames).partition_by("event_date", as_dict=True, include_key=False)
     return {
-        day: refine(
-            bronze.filter(pl.col("event_date") == day).drop("event_date"),
-            DATASET,
-            event_date=day,
-            landing_keys=keys,
-        )
-        for day in bronze["event_date"].unique().sort()
+        day: refine(rows, declared, event_date=day, landing_keys=keys)
+        for (day,), rows in sorted(by_date.items())
     }
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+def accounts_of(refined: dict[date, RefinedDate]) -> dict[date, Account]:
+    return {
+        day: Account(
+            landed=each.bronze_rows,
+            silver=each.silver_rows,
+            quarantined=each.quarantined,
+            duplicates=each.duplicates,
+        )
+        for day, each in refined.items()
+    }
 
 
-def test_the_same_seed_gives_the_same_bytes(samples: Samples, tmp_path: Path) -> None:
-    write_samples(tmp_path)
-    assert _contents(tmp_path) == _contents(samples.folder)
+@pytest.fixture(scope="module")
+def refined(
+    samples: DatasetSamples, tmp_path_factory: pytest.TempPathFactory
+) -> dict[date, RefinedDate]:
+    return refined_dates(samples, tmp_path_factory.mktemp("refined"))
 
 
-def test_another_seed_gives_other_files_at_the_same_keys(samples: Samples, tmp_path: Path) -> None:
-    write_samples(tmp_path, seed=8)
-    ours, theirs = _contents(tmp_path), _contents(samples.folder)
-    assert ours.keys() == theirs.keys()
-    assert all(ours[key] != theirs[key] for key in ours)
+def test_every_dataset_has_samples() -> None:
+    assert {each.name for each in datasets()} == set(NAMES)
 
 
-def test_every_encoding_and_every_fault_occurs(samples: Samples) -> None:
-    assert {file.encoding for file in samples.files} == set(Encoding)
-    faults = {record.fault for file in samples.files for record in file.records}
-    assert faults == {*Fault, None}
-
-
-def test_there_are_about_twenty_thousand_records_over_the_fixed_dates(samples: Samples) -> None:
-    assert 18_000 < sum(len(file.records) for file in samples.files) < 22_000
-    assert list(samples.accounts) == [date(2025, 3, day) for day in range(3, 8)]
-
-
-def test_a_delivery_stream_object_has_no_newline_between_its_objects(samples: Samples) -> None:
-    joined = [file for file in samples.files if file.encoding is Encoding.JOINED_GZIP]
-    for file in joined:
-        text = gzip.decompress((samples.folder / file.key).read_bytes())
-        assert b"}{" in text
-        assert b"\n" not in text
-
-
-def test_records_come_late_from_the_evening_before_their_file(samples: Samples) -> None:
-    late = Counter(
-        file.key.split(".")[0]
-        for file in samples.files
-        for record in file.records
-        if file.file_date and record.event_date == file.file_date - timedelta(days=1)
-    )
-    assert late["dt=2025-03-04/web"] > 100
-    assert late["2025/03/04/00/mobile-1-2025-03-04-00-45-00"] > 100
-    assert not late["dt=2025-03-03/web"]
-
-
-def test_one_file_has_no_date_in_its_key_and_many_in_its_records(samples: Samples) -> None:
-    undated = [file for file in samples.files if file.file_date is None]
-    assert [file.key for file in undated] == ["signups.csv"]
-    assert {record.event_date for record in undated[0].records} == set(samples.accounts)
-
-
-def test_an_event_is_reported_in_two_formats(samples: Samples) -> None:
-    reports: dict[object, set[Encoding]] = {}
-    for file in samples.files:
-        for record in file.records:
-            reports.setdefault(record.event.identity, set()).add(file.encoding)
-    pairs = Counter(frozenset(each) for each in reports.values() if len(each) > 1)
-    assert pairs[frozenset({Encoding.CSV_GZIP, Encoding.PARQUET})] > 100
-    assert pairs[frozenset({Encoding.JSON_LINES_GZIP, Encoding.CSV})] > 100
-
-
-def test_every_account_adds_up_and_stays_far_below_the_quarantine_threshold(
-    samples: Samples,
+def test_the_same_plan_gives_the_same_bytes_whenever_the_crm_is_pulled(
+    samples: DatasetSamples,
 ) -> None:
+    later = make_samples(Plan(), pulled_on=date(2027, 3, 1))
+    (again,) = (each.files for each in later if each.dataset == samples.dataset)
+    assert again == samples.files
+
+
+def test_another_seed_gives_other_files_at_the_same_keys(samples: DatasetSamples) -> None:
+    other = of(samples.dataset, Plan(seed=8))
+    assert other.keys == samples.keys
+    assert all(a.content != b.content for a, b in zip(other.files, samples.files, strict=True))
+
+
+def test_files_are_written_at_their_keys(samples: DatasetSamples, tmp_path: Path) -> None:
+    write_samples(tmp_path, samples)
+    found = {
+        path.relative_to(tmp_path).as_posix(): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert found == {file.key: file.content for file in samples.files}
+
+
+def test_every_account_adds_up_and_stays_below_the_quarantine_threshold(
+    samples: DatasetSamples,
+) -> None:
+    threshold = dataset(samples.dataset).quarantine_threshold
     for account in samples.accounts.values():
         assert account.adds_up
-        assert min(account.silver, account.quarantined, account.duplicates) > 0
-        assert account.quarantined < 0.03 * account.landed
+        assert account.quarantined < 0.5 * threshold * account.landed
+    assert sum(account.quarantined for account in samples.accounts.values()) > 0
 
 
 def test_the_pipeline_files_and_refines_the_records_as_the_account_says(
-    samples: Samples, refined: dict[date, RefinedDate]
+    samples: DatasetSamples, refined: dict[date, RefinedDate]
 ) -> None:
-    found = {
-        day: Account(
-            landed=date_.bronze_rows,
-            silver=date_.silver_rows,
-            quarantined=date_.quarantined,
-            duplicates=date_.duplicates,
-        )
-        for day, date_ in refined.items()
-    }
-    assert found == samples.accounts
+    assert accounts_of(refined) == samples.accounts
 
 
-def test_gold_has_the_activity_that_the_generator_counted(
-    samples: Samples, refined: dict[date, RefinedDate]
+def test_the_pipeline_derives_the_gold_that_the_generator_says(
+    samples: DatasetSamples, refined: dict[date, RefinedDate]
 ) -> None:
-    tables = [daily_event_summary(date_.silver.lazy()).collect() for date_ in refined.values()]
-    found = tuple(Activity(*row) for row in pl.concat(tables).rows())
-    assert found == samples.activity
+    declared = {table.name: table for table in dataset(samples.dataset).gold}
+    expected = [
+        each for each in samples.tables if each.layer is Layer.GOLD and each.name in declared
+    ]
+    assert expected
+    for table in expected:
+        build = declared[table.name].build
+        frames = (build(each.silver.lazy()).collect() for each in refined.values())
+        rows = tuple(row for frame in frames for row in frame.select(table.columns).iter_rows())
+        assert rows == table.rows
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2025])
-def test_the_account_holds_for_other_seeds_days_and_dates(tmp_path: Path, seed: int) -> None:
-    samples = write_samples(tmp_path, seed=seed, days=2, first_date=date(2024, 2, 28))
-    bronze = pl.concat(_read(samples.folder, file) for file in samples.files)
-    landed = dict(bronze.group_by("event_date").len().iter_rows())
-    assert landed == {day: account.landed for day, account in samples.accounts.items()}
-    assert list(samples.accounts) == [date(2024, 2, 28), date(2024, 2, 29)]
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", [LEAP_DAYS, Plan(seed=0, days=1)])
+def test_the_account_holds_for_other_seeds_days_and_dates(
+    name: str, plan: Plan, tmp_path: Path
+) -> None:
+    samples = of(name, plan)
+    assert accounts_of(refined_dates(samples, tmp_path)) == samples.accounts
+    assert {*samples.accounts} <= {*plan.dates, PULLED_ON}
 
 
-def _right(samples: Samples) -> Outcome:
+def right(samples: DatasetSamples) -> Outcome:
     return Outcome(
-        states={file.key: FileState.LOADED for file in samples.files},
+        states=dict.fromkeys(samples.keys, FileState.LOADED),
         accounts=samples.accounts,
-        gold=samples.activity,
-        items=samples.activity,
+        tables={table.title: table.rows for table in samples.tables},
     )
 
 
-def test_an_outcome_as_the_generator_says_has_no_disagreement(samples: Samples) -> None:
-    assert disagreements(samples, _right(samples)) == ()
+def test_an_outcome_as_the_generator_says_has_no_disagreement(samples: DatasetSamples) -> None:
+    assert disagreements(samples, right(samples)) == ()
 
 
-def test_a_file_that_is_not_loaded_disagrees(samples: Samples) -> None:
-    right = _right(samples)
-    dead, unknown = samples.files[0].key, samples.files[1].key
-    states = {key: state for key, state in right.states.items() if key != unknown}
-    outcome = replace(right, states=states | {dead: FileState.DEAD})
-    assert disagreements(samples, outcome) == (
-        f"{dead} is DEAD, not LOADED.",
-        f"{unknown} is unknown to the ledger, not LOADED.",
+def test_a_file_that_is_not_loaded_disagrees(samples: DatasetSamples) -> None:
+    dead, unknown = samples.keys[0], samples.keys[1]
+    states = dict.fromkeys(samples.keys[2:], FileState.LOADED) | {dead: FileState.DEAD}
+    assert disagreements(samples, replace(right(samples), states=states)) == (
+        f"{samples.dataset}/{dead} is DEAD, not LOADED.",
+        f"{samples.dataset}/{unknown} is unknown to the ledger, not LOADED.",
     )
 
 
-def test_an_account_that_adds_up_but_differs_disagrees(samples: Samples) -> None:
-    right = _right(samples)
-    day = date(2025, 3, 5)
-    expected = samples.accounts[day]
-    other = replace(expected, silver=expected.silver + 1, duplicates=expected.duplicates - 1)
+def test_an_account_that_adds_up_but_differs_disagrees(samples: DatasetSamples) -> None:
+    day, expected = next(iter(samples.accounts.items()))
+    other = replace(expected, silver=expected.silver - 1, duplicates=expected.duplicates + 1)
     assert other.adds_up
-    (sentence,) = disagreements(samples, replace(right, accounts={**right.accounts, day: other}))
-    assert sentence.startswith("2025-03-05: the generator wrote")
+    outcome = replace(right(samples), accounts={**samples.accounts, day: other})
+    (sentence,) = disagreements(samples, outcome)
+    assert sentence.startswith(f"{samples.dataset} of {day}: the generator wrote")
 
 
-def test_an_item_too_few_too_many_or_twice_disagrees(samples: Samples) -> None:
-    right = _right(samples)
-    first, *others = samples.activity
-    assert disagreements(samples, replace(right, items=tuple(others))) == (
-        f"DynamoDB lacks {first}.",
+def test_a_row_too_few_too_many_or_twice_disagrees_in_every_table(samples: DatasetSamples) -> None:
+    outcome = right(samples)
+    for table in samples.tables:
+        first, *others = table.rows
+        strange = ("strange", *first[1:])
+
+        def told(*rows: tuple[object, ...], title: str = table.title) -> tuple[str, ...]:
+            return disagreements(
+                samples, replace(outcome, tables={**outcome.tables, title: tuple(rows)})
+            )
+
+        (lacking,) = told(*others)
+        assert lacking.startswith(f"{table.title} lacks ")
+        (unexpected,) = told(strange, *table.rows)
+        assert unexpected.startswith(f"{table.title} has {table.columns[0]} strange")
+        (twice,) = told(first, *table.rows)
+        assert "twice" in twice
+
+
+def test_of_many_differing_rows_a_few_are_told_and_the_others_counted() -> None:
+    samples = of("readings", Plan())
+    (table,) = samples.tables
+    told = disagreements(samples, replace(right(samples), tables={}))
+    assert len(told) == 4
+    assert told[-1] == f"{table.title} differs in {len(table.rows) - 3} rows more."
+
+
+def demonstrate() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_assets.demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=290,
     )
-    more = replace(first, event_type="refund")
-    (unexpected,) = disagreements(samples, replace(right, gold=(more, *samples.activity)))
-    assert unexpected.startswith("gold/daily_event_summary has")
-    (twice,) = disagreements(samples, replace(right, gold=(first, *samples.activity)))
-    assert "twice" in twice
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    return done.stdout
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("local_aws")
-def test_the_demonstration_ends_well_and_so_does_a_second_one() -> None:
-    command = [sys.executable, "-m", "pipeline_assets.demo"]
-    first = subprocess.run(command, capture_output=True, text=True, check=False, timeout=290)  # noqa: S603  # our own module
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "13 LOADED" in first.stdout
-    assert "20 items in DynamoDB" in first.stdout
-    assert "✗" not in first.stdout
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=290)  # noqa: S603  # as above
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert "0 runs" in second.stdout
+def test_the_demonstration_ends_well_twice_and_notices_what_is_gone_from_gold() -> None:
+    first = demonstrate()
+    for title in ("events (13 LOADED)", "logs (11 LOADED)", "readings (7 LOADED)"):
+        assert title in first
+    assert "customers (2 LOADED)" in first
+    assert "serving/daily_event_summary: 20 rows" in first
+    assert "serving/customers: 260 rows" in first
+    assert re.search(r"serving/customers by email \S+: 1 row\n", first)
+    second = demonstrate()
+    assert "0 runs" in second
+
+    landfall = Landfall()
+    (day,) = set(re.findall(r"customers/dt=([0-9-]+)/crm\.jsonl\.gz\.", first + second))
+    samples = make_samples(Plan(), pulled_on=date.fromisoformat(day))
+    gone = landfall.lake.key(TableName("gold", "hourly_readings"), "2025-03-05")
+    landfall.aws.s3.delete_object(Bucket=landfall.settings.lake_bucket, Key=gone)
+    output = io.StringIO()
+    console = Console(file=output, soft_wrap=True)
+    assert not summarize(console, landfall, samples)
+    assert "gold/hourly_readings lacks event_date 2025-03-05" in output.getvalue()
+    assert "gold/hourly_readings differs in 93 rows more." in output.getvalue()

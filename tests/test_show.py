@@ -189,7 +189,7 @@ def test_every_command_refuses_a_dataset_that_there_is_not(arguments: list[str],
     refused = CliRunner().invoke(main, [*arguments, "--dataset", name])
 
     assert refused.exit_code == USAGE_ERROR
-    assert f"{name!r} is no dataset; there is 'events'" in refused.output
+    assert f"{name!r} is no dataset; there is 'customers', 'events', 'logs', 'r" in refused.output
 
 
 def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pipeline_assets.errors import (
     NothingToLandError,
     SameKeyError,
     UnknownDatasetError,
+    UnsupportedFormatError,
 )
 from pipeline_assets.upload import plan_uploads
 
@@ -58,3 +59,14 @@ def test_folders_without_files_are_named(tmp_path: Path) -> None:
 def test_an_unknown_dataset_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UnknownDatasetError, match=r"'sales'.*events"):
         plan_uploads([made(tmp_path, "a.csv")], "sales", None)
+
+
+def test_a_name_that_the_dataset_would_refuse_is_refused_before_anything_lands(
+    tmp_path: Path,
+) -> None:
+    folder = made(tmp_path, "app.log", "app.jsonl.gz", "notes.txt")
+    with pytest.raises(UnsupportedFormatError, match=r"logs/notes\.txt: .*'\.txt'.*\.log"):
+        plan_uploads([folder], "logs", None)
+
+    (folder / "notes.txt").unlink()
+    assert len(plan_uploads([folder], "logs", None)) == 2

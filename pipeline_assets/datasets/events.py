@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline_assets.conforming import filled_text, json_objects, utc_time
-from pipeline_assets.dataset import Dataset, GoldTable, ServingView
-from pipeline_assets.parsing.formats import Format
+from pipeline_assets.conforming import UTC_MICROSECONDS, filled_text, json_objects, utc_time
+from pipeline_assets.dataset import Dataset, FirstSeen, GoldTable, ServingView
+from pipeline_assets.parsing.formats import Format, Kind, Writing
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
 EVENT_TYPES = ("page_view", "click", "purchase", "signup")
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
 
 @cache
@@ -131,6 +130,7 @@ DATASET = Dataset(
         ("event_type", "user_id", "timestamp", "session_id", "properties"),
     ),
     sort=("timestamp",),
+    writing=Writing(kinds={"timestamp": Kind.TIME, "properties": Kind.JSON}),
     gold=(
         GoldTable(
             name="daily_event_summary",
@@ -143,6 +143,13 @@ DATASET = Dataset(
             description="Events and distinct users per hour (UTC) and event type.",
             build=hourly_activity,
             contract=hourly_activity_contract,
+        ),
+    ),
+    first_seen=(
+        FirstSeen(
+            name="new_users",
+            description="How many users did something for the first time on the event date.",
+            entity="user_id",
         ),
     ),
     serving=(

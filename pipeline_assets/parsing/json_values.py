@@ -1,7 +1,7 @@
 """JSON values as the text that the file holds."""
 
 import json
-from typing import Final, NoReturn, Self
+from typing import Final, Self
 
 from pipeline_assets.parsing.json_framing import MAX_DEPTH
 from pipeline_assets.parsing.records import compact_json
@@ -9,6 +9,11 @@ from pipeline_assets.parsing.records import compact_json
 JsonObject = dict[str, object]
 
 LITERALS: Final[dict[object, str | None]] = {None: None, True: "true", False: "false"}
+NO_JSON: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+"""Numbers that many writers give and JSON does not know: text, within nested values too."""
+LONG_INTEGER: Final = 640
+"""Integers with more digits stay text: Python may be set to convert no more (see
+``sys.set_int_max_str_digits``), and time grows with their square."""
 
 
 class _SourceNumber(float):
@@ -28,20 +33,33 @@ class ValueReader:
     """Decodes values so that ``as_text`` gives numbers back as they were written.
 
     Of a name that an object gives twice, the last value counts, as in the standard library.
+
+    Attributes:
+        repeated: an object decoded since this was last unset gives a name twice.
     """
 
     def __init__(self) -> None:
+        self.repeated = False
         self._inexact = False
         self.decoder = json.JSONDecoder(
-            parse_float=self._float, parse_int=self._int, parse_constant=_refuse_constant
+            parse_float=self._float,
+            parse_int=self._int,
+            parse_constant=self._source,
+            object_pairs_hook=self._object,
         )
+
+    def _object(self, pairs: list[tuple[str, object]]) -> JsonObject:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            self.repeated = True
+        return value
 
     def _float(self, text: str) -> float:
         number = float(text)
         return number if repr(number) == text else self._source(text)
 
     def _int(self, text: str) -> float:
-        return self._source(text) if text == "-0" else int(text)
+        return self._source(text) if text == "-0" or len(text) > LONG_INTEGER else int(text)
 
     def _source(self, text: str) -> float:
         self._inexact = True
@@ -58,17 +76,15 @@ class ValueReader:
         return value.text if isinstance(value, _SourceNumber) else repr(value)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def _source_json(value: object) -> str:
     if isinstance(value, dict):
         members = (f"{compact_json(name)}:{_source_json(item)}" for name, item in value.items())
         return "{" + ",".join(members) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_source_json, value)) + "]"
-    return value.text if isinstance(value, _SourceNumber) else compact_json(value)
+    if isinstance(value, _SourceNumber):
+        return compact_json(value.text) if value.text in NO_JSON else value.text
+    return compact_json(value)
 
 
 def is_shallow(text: str) -> bool:

@@ -35,6 +35,7 @@ class RecordReader:
     def __init__(self, content: Content, file_format: Format, layout: Layout) -> None:
         self.key = content.key
         self.format = file_format
+        self.notes = layout.notes
         self._counted: int | None = None
         self._batches = self._read(READERS[file_format](content, layout))
 
@@ -78,26 +79,24 @@ class RecordReader:
 
 
 def open_records(
-    path: Path,
-    *,
-    key: str,
-    fields: tuple[str, ...],
-    formats: frozenset[Format],
-    batch_rows: int = 65_536,
+    path: Path, *, key: str, formats: frozenset[Format], layout: Layout
 ) -> RecordReader:
     """Open a local file that holds a landed object's bytes, compressed or not.
 
     Args:
-        path: the file; Parquet inside gzip is decompressed into a temporary file beside it.
+        path: the file; compressed Parquet is unpacked into a temporary file beside it.
         key: the S3 key, for messages and as the last resort for the format.
-        fields: the contract's column names as files carry them; case and ``_`` do not matter.
         formats: what the dataset accepts.
-        batch_rows: most rows in a batch; batches with long records are smaller.
+        layout: the fields that are asked for, and what bounds the reader.
 
     Raises:
-        UnsupportedFormatError: neither content nor name is one of ``formats``.
-        CorruptFileError: the gzip stream is broken in its beginning.
+        UnsupportedFormatError: neither content nor name is one of ``formats``; an archive.
+        CorruptFileError: the compressed stream is broken in its beginning.
+        LimitExceededError: a limit is crossed in its beginning.
     """
-    content = Content(path, key)
+    content = Content(path, key, layout.limits, layout.writing.encoding)
     file_format = detect_format(content, formats)
-    return RecordReader(content, file_format, Layout(fields, batch_rows))
+    layout.notes.facts["compression"] = content.compression.value
+    if file_format is not Format.PARQUET:
+        layout.notes.facts["encoding"] = content.encoding
+    return RecordReader(content, file_format, layout)

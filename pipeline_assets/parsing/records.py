@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
+
+from pipeline_assets.parsing.formats import Writing
+from pipeline_assets.parsing.limits import Limits
+from pipeline_assets.parsing.notes import Notes
 
 ROW: Final = "_row"
 RAW: Final = "_raw"
@@ -20,10 +24,21 @@ BATCH_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The contract's column names as files carry them, and the most rows that a batch may have."""
+    """What a reader is asked for.
+
+    Attributes:
+        fields: the contract's column names as files carry them.
+        batch_rows: the most rows of a batch; batches with long records are smaller.
+        writing: what the dataset fixes about its files.
+        limits: bounds of a file.
+        notes: where the reader writes what it noticed.
+    """
 
     fields: tuple[str, ...]
-    batch_rows: int
+    batch_rows: int = 65_536
+    writing: Writing = field(default_factory=Writing)
+    limits: Limits = field(default_factory=Limits)
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +66,21 @@ def record_schema(fields: tuple[str, ...]) -> pa.Schema:
 def match_names(names: Sequence[str], fields: tuple[str, ...]) -> NameMatch:
     """Find each field's column: the same name first, else one that differs in case or ``_`` only.
 
-    Of several columns for a field the first is taken and the others are unknown. Unknown columns
-    of one name are told apart by the column's number, so that none hides another.
+    Of several columns for a field the first is taken and the others are unknown. An unknown column
+    whose name was there before, or that has none, is told by its number: none hides another.
     """
-    positions = [_position(field, names) for field in fields]
-    taken = set(positions)
-    unknown: dict[str, int] = {}
+    positions = tuple(_position(field, names) for field in fields)
+    taken = {place for place in positions if place is not None}
+    used = {names[place].strip() for place in taken}
+    unknown: list[tuple[str, int]] = []
     for index, name in enumerate(names):
         if index not in taken:
-            plain = name.strip()
-            unknown[f"{plain}.{index + 1}" if plain in unknown else plain] = index
-    return NameMatch(tuple(positions), tuple(unknown.items()))
+            distinct = name.strip() or f"column {index + 1}"
+            while distinct in used:
+                distinct += f".{index + 1}"
+            used.add(distinct)
+            unknown.append((distinct, index))
+    return NameMatch(positions, tuple(unknown))
 
 
 def _position(field: str, names: Sequence[str]) -> int | None:
@@ -78,20 +97,6 @@ def _folded(name: str) -> str:
 def compact_json(value: object) -> str:
     """JSON text without blanks, not escaped beyond what JSON asks for."""
     return COMPACT.encode(value)
-
-
-def show(raw: bytes) -> str:
-    """Text of a malformed record; a byte that is not UTF-8 becomes its escaped number."""
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def utf8_fault(raw: bytes) -> str | None:
-    """Say which byte is not UTF-8; null when all are."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} of the record, 0x{raw[error.start]:02x}, is not UTF-8"
-    return None
 
 
 class BatchBuilder:
@@ -119,7 +124,7 @@ class BatchBuilder:
         return not self._rows
 
     def add(self, values: tuple[str | None, ...], size: int) -> None:
-        """Add a good record: the text of its fields and of ``_rescued``, and its own size."""
+        """Add a good record: the text of its fields and of ``_rescued``, and the size of both."""
         self._rows.append(values)
         self._bytes += size
 

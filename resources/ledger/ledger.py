@@ -2,6 +2,7 @@
 
 from resources.aws import Aws
 from resources.ledger.dates import Dates
+from resources.ledger.fields import KnownFields
 from resources.ledger.files import Files
 from resources.ledger.listing import Listing
 from resources.ledger.requests import Requests
@@ -22,3 +23,4 @@ class Ledger:
         self.runs = Runs(table, aws.settings)
         self.ticks = Ticks(table)
         self.notices = Notices(table)
+        self.fields = KnownFields(table)

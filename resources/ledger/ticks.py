@@ -17,6 +17,7 @@ POSTED_FOR = timedelta(days=14)
 """How long a posted letter is marked, by DynamoDB's time to live: as long as SQS can keep it."""
 POSTED = "posted"
 ALERTED = "alerted"
+HOLLOW = "hollow"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,18 @@ class Notices:
         """Files whose letters are marked as sent; costs as much as there are of them."""
         return [load(UnreportedFile, item) for item in self._table.query(POSTED)]
 
+    def note_hollow(self, files: Iterable[UnreportedFile]) -> None:
+        """Note files that are about to be loaded and of which no row is valid."""
+        self._table.batch_write([_hollow(each) for each in files])
+
+    def hollow(self) -> list[UnreportedFile]:
+        """Files without a valid row that nobody was told of yet."""
+        return [load(UnreportedFile, item) for item in self._table.query(HOLLOW)]
+
+    def tell_hollow(self, files: Iterable[UnreportedFile]) -> None:
+        """Take files off that somebody was told of, or need not be."""
+        self._table.batch_write(deletes=[(HOLLOW, _version(each)) for each in files])
+
     def unpost(self, files: Iterable[UnreportedFile]) -> None:
         """Delete the marks of letters whose alert was sent too."""
         self._table.batch_write(deletes=[_posted_key(each) for each in files])
@@ -86,4 +99,12 @@ def _alerted(item: Item) -> Alerted:
 
 
 def _posted_key(file: UnreportedFile) -> tuple[str, str]:
-    return POSTED, f"{file.file_id}#{file.epoch:08d}"
+    return POSTED, _version(file)
+
+
+def _hollow(file: UnreportedFile) -> Item:
+    return {"pk": HOLLOW, "sk": _version(file), **dump(file)}
+
+
+def _version(file: UnreportedFile) -> str:
+    return f"{file.file_id}#{file.epoch:08d}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from resources.local_aws.record import IDENTITY_PATH, ServerRecord
+from resources.local_aws.crm_server import CrmServer
+from resources.local_aws.record import CRM_PATH, IDENTITY_PATH, ServerRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +47,7 @@ class Application:
     def __init__(self, moto: "WSGIApplication", record: ServerRecord) -> None:
         self._moto = moto
         self._record = record
+        self._crm = CrmServer()
         self.turn = threading.Condition()
         self.writes = 0
         self._closed = False
@@ -58,6 +60,8 @@ class Application:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> "Iterable[bytes]":
         """Answer one request."""
+        if environ["PATH_INFO"] == CRM_PATH:
+            return self._crm(environ, start_response)
         if environ["PATH_INFO"] == IDENTITY_PATH:
             answer = Answer(
                 "200 OK", [("Content-Type", "application/json")], self._record.to_json()

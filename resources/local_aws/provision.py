@@ -7,19 +7,21 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from pipeline_assets.errors import ConfigurationError, LocalAwsError
 from resources.aws import Aws, aws_errors, error_code
+from resources.dynamodb_tables import index_name
 from resources.settings import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.literals import ScalarAttributeTypeType
     from mypy_boto3_dynamodb.type_defs import (
         AttributeDefinitionTypeDef,
+        GlobalSecondaryIndexTypeDef,
         KeySchemaElementTypeDef,
         WaiterConfigTypeDef,
     )
@@ -39,13 +41,18 @@ MAX_MESSAGES_PER_RECEIVE = 10
 TABLE_WAIT: "WaiterConfigTypeDef" = {"Delay": 1, "MaxAttempts": 60}
 
 
+class _Indexes(TypedDict, total=False):
+    GlobalSecondaryIndexes: "list[GlobalSecondaryIndexTypeDef]"
+
+
 @dataclass(frozen=True)
 class TableKeys:
-    """A DynamoDB table of the serving layer; both keys are strings."""
+    """A DynamoDB table of the serving layer; its keys, and those of its indexes, are strings."""
 
     name: str
     partition_key: str
     sort_key: str | None = None
+    indexed: tuple[str, ...] = ()
 
 
 def provision(aws: Aws, serving_tables: Sequence[TableKeys]) -> None:
@@ -229,7 +236,7 @@ def _table(aws: Aws, table: TableKeys) -> None:
     keys = [table.partition_key, *([table.sort_key] if table.sort_key else [])]
     string: ScalarAttributeTypeType = "S"
     attributes: list[AttributeDefinitionTypeDef] = [
-        {"AttributeName": key, "AttributeType": string} for key in keys
+        {"AttributeName": key, "AttributeType": string} for key in (*keys, *table.indexed)
     ]
     schema: list[KeySchemaElementTypeDef] = [{"AttributeName": keys[0], "KeyType": "HASH"}]
     schema += [{"AttributeName": key, "KeyType": "RANGE"} for key in keys[1:]]
@@ -239,15 +246,37 @@ def _table(aws: Aws, table: TableKeys) -> None:
             AttributeDefinitions=attributes,
             KeySchema=schema,
             BillingMode="PAY_PER_REQUEST",
+            **_indexes(table),
         )
     aws.dynamodb.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig=TABLE_WAIT)
-    found = aws.dynamodb.describe_table(TableName=table.name)["Table"].get("KeySchema", [])
+    described = aws.dynamodb.describe_table(TableName=table.name)["Table"]
+    found = described.get("KeySchema", [])
+    indexes = {index.get("IndexName") for index in described.get("GlobalSecondaryIndexes", [])}
+    missing = [name for name in map(index_name, table.indexed) if name not in indexes]
+    if missing:
+        raise LocalAwsError(
+            f"The table {table.name!r} lacks the indexes {missing}: forget the local data with "
+            "`landfall reset`, or choose another name."
+        )
     if found != schema:
         raise LocalAwsError(
             f"The table {table.name!r} has the keys {[key['AttributeName'] for key in found]}, "
             f"but {keys} are needed: forget the local data with `landfall reset`, or choose "
             "another name."
         )
+
+
+def _indexes(table: TableKeys) -> "_Indexes":
+    """The argument of CreateTable for a table's indexes; it takes no empty list of them."""
+    indexes: list[GlobalSecondaryIndexTypeDef] = [
+        {
+            "IndexName": index_name(column),
+            "KeySchema": [{"AttributeName": column, "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        for column in table.indexed
+    ]
+    return {"GlobalSecondaryIndexes": indexes} if indexes else {}
 
 
 def _expire(aws: Aws, table: str) -> None:

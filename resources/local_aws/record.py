@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 IDENTITY_PATH = "/_landfall"
+CRM_PATH = f"{IDENTITY_PATH}/crm/customers"
 RECORD_FILE = "local-aws.json"
 RECORD_PART = f"{RECORD_FILE}.writing"
 DATA_FILE = "local-aws.pickle"

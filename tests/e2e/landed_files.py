@@ -98,13 +98,13 @@ BREAKAGES = (
         "Unknown compression method",
     ),
     Breakage(
-        "parquet", lambda sound: sound[:-100], "CorruptFileError", "magic bytes not found in footer"
+        "parquet", lambda sound: sound[:-100], "CorruptFileError", "it does not end in a footer"
     ),
     Breakage(
         "parquet",
         lambda sound: sound[:-8] + b"\xff\xff\xff\x7f" + sound[-4:],
         "CorruptFileError",
-        "smaller than the size reported by footer",
+        "it tells of a footer of 2,147,483,647 bytes",
     ),
     Breakage(
         "parquet",
@@ -118,7 +118,9 @@ BREAKAGES = (
         "HeaderError",
         "names none of the fields eventType",
     ),
-    Breakage("json", zipped, "UnsupportedFormatError", "its format cannot be told", land_as="zip"),
+    Breakage(
+        "json", zipped, "UnsupportedFormatError", "its content is a zip archive", land_as="zip"
+    ),
     Breakage(
         "jsonl",
         lambda sound: sound,

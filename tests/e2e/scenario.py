@@ -42,6 +42,13 @@ LAYERS = (
     ("gold", "daily_event_summary"),
     ("serving", "daily_event_summary"),
 )
+REFRESHED = (
+    *LAYERS[1:],
+    ("quarantine", "events"),
+    ("gold", "hourly_activity"),
+    ("gold", "new_users"),
+)
+"""All that a refresh of a date makes."""
 DERIVED = ("silver/", "quarantine/", "gold/")
 
 Event: TypeAlias = dict[str, object]

@@ -194,7 +194,7 @@ def test_a_run_that_loads_the_file_meanwhile_leaves_only_what_a_second_call_dele
     (claim,) = files.claim([RequestedFile(pipeline.file(A).file_id, 1, 0)], "events")
 
     forget(landfall, claim.head, why=WHY)
-    loaded = load_file(landfall, dataset("events"), claim.head)
+    loaded = load_file(landfall, dataset("events"), claim.head).loaded
     assert files.finish([(claim, loaded)], "a run of its own") == []
     assert len(fragments_of(pipeline, A)) == 1
     again = forget(landfall, pipeline.file(A), why=WHY)

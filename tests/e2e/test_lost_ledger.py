@@ -4,14 +4,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from scenario import DAYS, LAYERS, Pipeline, events, json_lines, open_pipeline
+from scenario import DAYS, REFRESHED, Pipeline, events, json_lines, open_pipeline
 
 from pipeline_assets.environment import start
 
 DAY = DAYS[0]
 KEY = f"events/dt={DAY}/a.jsonl"
 OTHER = f"events/dt={DAY}/b.jsonl"
-REFRESHED = [*LAYERS[1:], ("quarantine", "events"), ("gold", "hourly_activity")]
 
 
 @pytest.fixture

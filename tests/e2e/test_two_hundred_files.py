@@ -28,8 +28,9 @@ from scenario import (
 )
 
 from pipeline_assets import definitions
-from pipeline_assets.dataset import Dataset, fingerprint
+from pipeline_assets.dataset import Dataset
 from pipeline_assets.datasets.events import DATASET, EVENT_TYPES, contract
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.jobs import FIRST_DATE_TAG, LAST_DATE_TAG
 from resources.lake import TableName
 from resources.ledger.model import DateCounts, DeadFile, FileState

@@ -13,8 +13,8 @@ import pytest
 from alert_inbox import Inbox
 from scenario import DAYS, LANDFALL, command
 
-from pipeline_assets.dataset import fingerprint
 from pipeline_assets.errors import DateRefusedError
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.operations.signs import read
 from pipeline_assets.operations.watch import BreachKind, Watched, watch
 from pipeline_assets.registry import dataset

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from pipeline_assets.parsing.formats import Format
+from pipeline_assets.parsing.formats import Format, Writing
+from pipeline_assets.parsing.limits import Limits
+from pipeline_assets.parsing.notes import Notes
 from pipeline_assets.parsing.reader import open_records
-from pipeline_assets.parsing.records import record_schema
+from pipeline_assets.parsing.records import Layout, record_schema
 
 EVERY_FORMAT = frozenset(Format)
 Row = dict[str, str | int | None]
@@ -19,6 +22,7 @@ class Read:
     rows: list[Row]
     counted: int
     format: Format
+    notes: Notes
 
     @property
     def good(self) -> list[Row]:
@@ -47,11 +51,13 @@ def read_file(
     fields: tuple[str, ...] = ("a", "b"),
     formats: frozenset[Format] = EVERY_FORMAT,
     batch_rows: int = 65_536,
+    **fixed: Any,
 ) -> Read:
+    """Options beyond these are attributes of `Writing` and `Limits`."""
     rows: list[Row] = []
-    with open_records(
-        path, key=key, fields=fields, formats=formats, batch_rows=batch_rows
-    ) as reader:
+    bounds = {name: fixed.pop(name) for name in Limits.__dataclass_fields__ if name in fixed}
+    layout = Layout(fields, batch_rows, Writing(**fixed), Limits(**bounds))
+    with open_records(path, key=key, formats=formats, layout=layout) as reader:
         for batch in reader:
             assert isinstance(batch, pa.RecordBatch)
             assert batch.schema == record_schema(fields)
@@ -59,4 +65,4 @@ def read_file(
             rows += batch.to_pylist()
     assert [row["_row"] for row in rows] == list(range(1, len(rows) + 1))
     assert all((row["_raw"] is None) == (row["_error"] is None) for row in rows)
-    return Read(rows, reader.counted, reader.format)
+    return Read(rows, reader.counted, reader.format, reader.notes)

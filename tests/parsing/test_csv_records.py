@@ -7,8 +7,7 @@ from landed_bytes import Reader
 from pipeline_assets.errors import HeaderError
 from pipeline_assets.parsing import csv_records
 from pipeline_assets.parsing.content import Content
-from pipeline_assets.parsing.csv_framing import survey
-from pipeline_assets.parsing.csv_records import _exact, _fast, _read_header
+from pipeline_assets.parsing.csv_records import _exact, _fast, _understand
 from pipeline_assets.parsing.records import Layout
 
 
@@ -33,6 +32,7 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(read: Reader) -> None:
     found = read(b"\xef\xbb\xbf\n\na,b\n\n1,2\n\n\n3,4\n\n", "f.csv")
     assert found.good == cells(("1", "2"), ("3", "4"))
     assert found.counted == 2
+    assert found.notes.facts["blank_lines"] == 6
 
 
 def test_quoted_newlines_commas_and_quotes_belong_to_the_value(read: Reader) -> None:
@@ -152,10 +152,11 @@ def test_both_paths_read_a_sound_file_alike(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes(b'a,b,c\r\n1,"x\ty",\xc3\xa9/\x7f\n"2","","q""\\"\n3\n,,\n')
     content, layout = Content(path, "f.csv"), Layout(("a", "b"), 10)
-    header = _read_header(content)
-    assert header is not None
-    fast = list(_fast(content, header, layout, survey(content)))
-    exact = list(_exact(content, header, layout))
+    file = _understand(content, layout)
+    assert file is not None
+    assert file.fast
+    fast = list(_fast(file, layout))
+    exact = list(_exact(file, layout))
     assert [row for batch in fast for row in batch.to_pylist()] == [
         row for batch in exact for row in batch.to_pylist()
     ]
@@ -174,19 +175,14 @@ def test_a_fault_of_the_fast_parser_continues_where_it_stopped(
 
 def test_a_compressed_file_reads_like_the_plain_one(read: Reader) -> None:
     data = b'a,b\n1,"x\ny"\n3\n'
-    assert read(gzip.compress(data), "f.csv.gz") == read(data, "f.csv")
+    packed, plain = read(gzip.compress(data), "f.csv.gz"), read(data, "f.csv")
+    assert (packed.rows, packed.counted) == (plain.rows, plain.counted)
 
 
-@pytest.mark.usefixtures("small_blocks")
-class TestLongRecords:
-    def test_a_line_longer_than_the_limit_comes_in_malformed_pieces(self, read: Reader) -> None:
-        found = read(b"a,b\n1,2\n" + b"x," * 80 + b"\n3,4\n", "f.csv")
-        assert found.good == cells(("1", "2"), ("3", "4"))
-        assert "".join(raw for _, raw, _ in found.malformed) == "x," * 80
-        assert found.counted == 5
-
-    def test_an_open_quote_pulls_in_no_more_than_the_limit(self, read: Reader) -> None:
-        body = b"".join(b"%d,x\n" % n for n in range(50))
-        found = read(b'a,b\n1,"open\n' + body, "f.csv")
-        assert [raw for _, raw, _ in found.malformed] == ['1,"open']
-        assert len(found.good) == 50
+@pytest.mark.parametrize("shift", range(8))
+def test_a_quoted_line_end_is_whole_wherever_the_fast_parsers_blocks_end(
+    read: Reader, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
+    monkeypatch.setattr(csv_records, "FAST_BLOCK_BYTES", 32)
+    found = read(b"a,b\n" + b"x" * shift + b"y,0\n" + b'1,"\r\n"\n' * 50, "f.csv")
+    assert [row["b"] for row in found.good[1:]] == ["\r\n"] * 50

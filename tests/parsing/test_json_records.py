@@ -4,6 +4,7 @@ import json
 import pytest
 from landed_bytes import Reader
 
+from pipeline_assets.errors import LimitExceededError
 from pipeline_assets.parsing.json_framing import MAX_DEPTH
 
 
@@ -38,6 +39,12 @@ def test_carriage_returns_and_a_byte_order_mark_are_blank(read: Reader) -> None:
         ('{ "p" : [ 1, 2.50, -0, {} ] }', '{"p":[1,2.50,-0,{}]}'),
         ('["\\u00e9", "q\\"", null, true]', '["\xe9","q\\"",null,true]'),
         ('"{\\"p\\":{}}"', '{"p":{}}'),
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ('{"p":[NaN,Infinity,1]}', '{"p":["NaN","Infinity",1]}'),
+        ("9" * 5000, "9" * 5000),
+        ("-" + "9" * 5000, "-" + "9" * 5000),
+        ('{"p":' + "9" * 5000 + "}", '{"p":' + "9" * 5000 + "}"),
     ],
 )
 def test_values_are_the_text_of_the_file(read: Reader, source: str, text: str | None) -> None:
@@ -74,13 +81,10 @@ def test_an_object_without_any_field_is_a_record(read: Reader) -> None:
         '{"a":1,}',
         '{"a":1} x',
         '{"a":1},{"a":2}',
-        '{"a":NaN}',
-        '{"a":-Infinity}',
         '{"a":"x\ty"}',
         '{"a":"cut',
         '{"a":{"b":',
         '{"a":"\\ud800"}',
-        '{"a":' + "9" * 5000 + "}",
         "{'a':1}",
         '{"a":1 "b":2}',
         "}{",
@@ -110,7 +114,6 @@ def test_bytes_that_are_not_utf8_cost_their_record_only(read: Reader) -> None:
     "broken",
     [
         '{"a":oops}',
-        '{"a":NaN,"b":{"p":1}}',
         '{"a":"cut}',
         '{"a":"cu',
         '{"a":1',
@@ -175,13 +178,85 @@ def test_a_long_line_of_joined_objects_is_read_in_blocks(read: Reader) -> None:
 def test_a_compressed_file_reads_like_the_plain_one(read: Reader) -> None:
     data = b'{"a":"1"}{"a":"2"}\n3\n'
     members = gzip.compress(data[:5]) + gzip.compress(data[5:])
-    assert read(members, "f") == read(data, "f")
+    packed, plain = read(members, "f"), read(data, "f")
+    assert (packed.rows, packed.counted) == (plain.rows, plain.counted)
 
 
-@pytest.mark.usefixtures("small_blocks")
-def test_a_record_longer_than_the_limit_comes_in_malformed_pieces(read: Reader) -> None:
-    long = '{"a":"' + "x" * 150 + '"}'
-    found = read(f'{{"a":"0"}}\n{long}\n{{"a":"1"}}'.encode(), "f")
-    assert found.good == objects(("0", None), ("1", None))
-    assert "".join(raw for _, raw, _ in found.malformed) == long
-    assert found.counted == 5
+LONG = '{"a":"' + "x" * 150 + '"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"a":"0"}}\n{LONG}\n{{"a":"1"}}',
+        f'{{"a":"0"}}{LONG}{{"a":"1"}}',
+        LONG,
+        "x" * 65,
+        '{"a":"' + "x" * 59,
+        '{"a":[' + "[" * 59,
+    ],
+)
+def test_a_record_longer_than_the_limit_fails_its_file(read: Reader, text: str) -> None:
+    with pytest.raises(LimitExceededError, match=r"^f\.json: .* bytes in a record where 64 are"):
+        read(text.encode(), "f.json", record_bytes=64)
+
+
+def test_a_record_as_long_as_the_limit_is_good(read: Reader) -> None:
+    longest = '{"a":"' + "x" * 56 + '"}'
+    for text in (longest, longest * 3, f"{longest}\n{longest}", f"{longest} \t{longest}"):
+        assert read(text.encode(), "f", record_bytes=64).malformed == []
+    with pytest.raises(LimitExceededError):
+        read(longest.encode(), "f", record_bytes=63)
+
+
+def test_an_object_with_too_many_names_fails_its_file(read: Reader) -> None:
+    line = json.dumps({f"n{number}": number for number in range(6)})
+    assert read(line.encode(), "f", columns=6).malformed == []
+    with pytest.raises(LimitExceededError, match="it has 6 names in an object where 5 are"):
+        read(f'{{"a":1}}\n{line}'.encode(), "f", columns=5)
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\noops\n"])
+def test_of_repeated_names_the_last_value_counts_and_their_records_are_noted(
+    read: Reader, between: str
+) -> None:
+    records = ['{"a":1,"a":2,"a":3}', '{"a":{"p":1,"p":2}}', '{"a":"4"}', '{"b":"\xe9","b":5}']
+    found = read((between.join(records) + '\n{"a":1,"a":2').encode(), "f.json")
+    assert [row["a"] or row["b"] for row in found.good] == ["3", '{"p":2}', "4", "5"]
+    assert found.notes.facts["repeated_keys"] == 3
+
+
+def test_names_that_are_repeated_nowhere_are_not_noted(read: Reader) -> None:
+    found = read(b'{"a":"1","b":{"a":[{"a":1},{"a":2}]}}\n{"a":"1","a":2', "f")
+    assert "repeated_keys" not in found.notes.facts
+
+
+def test_unknown_fields_are_noted_with_their_records_and_first_value(read: Reader) -> None:
+    lines = ['{"a":1,"x":{"p": NaN}}', '{"a":2}', '{"y":null,"x":5}', '{"y":1', '{"y":"z"}']
+    unknown = read("\n".join(lines).encode(), "f").notes.unknown
+    assert {name: (item.records, item.example) for name, item in unknown.items()} == {
+        "x": (2, '{"p":"NaN"}'),
+        "y": (2, "null"),
+    }
+
+
+def test_raw_lines_around_json_lines_are_malformed_with_their_line_number(read: Reader) -> None:
+    lines = ["[2024-01-31 10:00] INFO up", '{"a":"1"}', "", "at x(y.py:3)", '{"a":"2"}', "[x] {}"]
+    found = read("\n".join(lines).encode(), "f.json")
+    assert found.good == objects(("1", None), ("2", None))
+    assert [raw for _, raw, _ in found.malformed] == [lines[0], lines[3], lines[5]]
+    assert [error.split(":")[0] for _, _, error in found.malformed] == [
+        "line 1",
+        "line 4",
+        "line 6",
+    ]
+
+
+@pytest.mark.parametrize(
+    "char", [*'[{"\\:,}]x1', '{"', '{"a":', '{"a":[', '"{', '{"a":"{', '[{"a":', '[{"', "[{},"]
+)
+@pytest.mark.timeout(120)
+def test_one_piece_over_and_over_is_read_to_its_end(read: Reader, char: str) -> None:
+    # In linear time it takes seconds, in quadratic time hours.
+    found = read((char * (300_000 // len(char))).encode(), "f.json")
+    assert found.counted == len(found.rows)

@@ -12,6 +12,7 @@ import pytest
 from landed_bytes import Reader
 
 from pipeline_assets.errors import CorruptFileError
+from pipeline_assets.parsing.formats import Kind
 
 
 def parquet(table: pa.Table, **options: object) -> bytes:
@@ -84,7 +85,8 @@ def test_values_become_text(
 def test_nested_values_become_compact_json(
     read: Reader, values: list[object], kind: pa.DataType, texts: list[str | None]
 ) -> None:
-    assert [row["a"] for row in read(column(values, kind), "f").good] == texts
+    found = read(column(values, kind), "f", kinds={"a": Kind.JSON})
+    assert [row["a"] for row in found.good] == texts
 
 
 def test_text_that_is_not_utf8_keeps_its_row(read: Reader) -> None:
@@ -131,6 +133,7 @@ def test_a_file_without_rows_has_no_records(read: Reader) -> None:
     assert (found.rows, found.counted) == ([], 0)
 
 
+KINDS = {"b": Kind.JSON}
 SOUND = parquet(
     pa.table({"a": [f"value {n}" for n in range(5_000)], "b": [{"p": n} for n in range(5_000)]}),
     row_group_size=1_000,
@@ -148,7 +151,7 @@ def test_a_damaged_page_is_a_corrupt_file_even_after_good_batches(read: Reader) 
     at = len(SOUND) // 2
     damaged = SOUND[:at] + b"\0" * 64 + SOUND[at + 64 :]
     with pytest.raises(CorruptFileError, match=r"^f\.parquet: "):
-        read(damaged, "f.parquet")
+        read(damaged, "f.parquet", kinds=KINDS)
 
 
 def test_no_damage_raises_anything_but_a_corrupt_file(read: Reader) -> None:
@@ -158,7 +161,7 @@ def test_no_damage_raises_anything_but_a_corrupt_file(read: Reader) -> None:
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(4, len(data))] = chance.randrange(256)
         with contextlib.suppress(CorruptFileError):  # damage may also leave a sound file
-            read(bytes(data), "f.parquet")
+            read(bytes(data), "f.parquet", kinds=KINDS)
 
 
 @pytest.mark.parametrize(

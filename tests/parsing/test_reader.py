@@ -10,6 +10,7 @@ from landed_bytes import EVERY_FORMAT, Reader
 from pipeline_assets.errors import CorruptFileError, UnsupportedFormatError
 from pipeline_assets.parsing.formats import Format
 from pipeline_assets.parsing.reader import open_records
+from pipeline_assets.parsing.records import Layout
 
 
 def parquet(rows: int = 3) -> bytes:
@@ -100,7 +101,7 @@ def test_gzip_of_several_members_is_one_file(read: Reader) -> None:
 def test_the_count_is_refused_before_the_end(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes(b"a\n1\n2\n")
-    with open_records(path, key="f.csv", fields=("a",), formats=EVERY_FORMAT, batch_rows=1) as it:
+    with open_records(path, key="f.csv", formats=EVERY_FORMAT, layout=Layout(("a",), 1)) as it:
         for batch in it:
             assert batch.num_rows == 1
             with pytest.raises(RuntimeError, match=r"f\.csv: read every batch"):
@@ -112,7 +113,7 @@ def test_leaving_early_removes_what_was_decompressed(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet.gz"
     path.write_bytes(gzip.compress(parquet()))
     with open_records(
-        path, key="f.parquet.gz", fields=("a",), formats=EVERY_FORMAT, batch_rows=1
+        path, key="f.parquet.gz", formats=EVERY_FORMAT, layout=Layout(("a",), 1)
     ) as reader:
         next(iter(reader))
         assert len(list(tmp_path.iterdir())) == 2
@@ -121,4 +122,4 @@ def test_leaving_early_removes_what_was_decompressed(tmp_path: Path) -> None:
 
 def test_a_missing_local_file_is_no_corrupt_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        open_records(tmp_path / "gone", key="f", fields=("a",), formats=EVERY_FORMAT)
+        open_records(tmp_path / "gone", key="f", formats=EVERY_FORMAT, layout=Layout(("a",)))

@@ -22,8 +22,9 @@ from pipeline_assets.errors import (
     ServingThrottledError,
 )
 from resources.aws import Aws
-from resources.dynamodb import ServingCounts, ServingTable, ServingTableStore
+from resources.dynamodb import ServingCounts, ServingTableStore
 from resources.dynamodb_items import MAX_ITEM_BYTES, ItemKeys, item_size, to_items
+from resources.dynamodb_tables import ServingTable
 
 SUMMARY = ServingTable("summary", "event_date", "event_type")
 RANKING = ServingTable("ranking", "event_date", "rank")
@@ -95,8 +96,7 @@ def answer(body: Mapping[str, object], status: int = 200) -> AWSResponse:
 def requested(request: AWSPreparedRequest) -> dict[str, list[Any]]:
     """Table name to its write requests, as they go over the wire."""
     assert isinstance(request.body, bytes | str)
-    content: dict[str, list[Any]] = json.loads(request.body)["RequestItems"]
-    return content
+    return dict(json.loads(request.body)["RequestItems"])
 
 
 @contextmanager

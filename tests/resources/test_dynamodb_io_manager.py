@@ -15,7 +15,8 @@ from pipeline_assets.errors import (
     PartitionsNotGivenError,
 )
 from resources.aws import Aws
-from resources.dynamodb import DynamoDBIOManager, ServingTable, ServingTableStore
+from resources.dynamodb import DynamoDBIOManager, ServingTableStore
+from resources.dynamodb_tables import ServingTable
 from resources.frames import FrameKind, from_arrow, to_arrow
 
 pytestmark = pytest.mark.filterwarnings(

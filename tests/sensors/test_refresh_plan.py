@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensors_scenario import EVENTS, NOW, dirty, march, request, spans
 
-from pipeline_assets.dataset import fingerprint
+from pipeline_assets.fingerprint import fingerprint
 from resources.ledger.model import DirtyDate, PlannedRun, RequestKind, RunRequest
 from sensors.refresh import plan
 

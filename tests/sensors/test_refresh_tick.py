@@ -1,7 +1,7 @@
 """Ticks of the refresh sensor, over moto's DynamoDB."""
 
-from pipeline_assets.dataset import fingerprint
 from pipeline_assets.errors import DateRefusedError
+from pipeline_assets.fingerprint import fingerprint
 from pipeline_assets.registry import dataset
 from resources.landfall import Landfall
 from resources.ledger.model import RequestKind

@@ -1,4 +1,4 @@
-"""A sample file: its records, sound or spoiled, and the bytes that its producer would land."""
+"""A file of events: its records, sound or spoiled, and the bytes that its producer would land."""
 
 import csv
 import gzip
@@ -60,7 +60,7 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleFile:
+class EventFile:
     """A file as its producer writes it.
 
     Attributes:
@@ -103,7 +103,7 @@ def possible_faults(encoding: Encoding, file_date: date | None) -> tuple[Fault, 
     return tuple(fault for fault in Fault if fault not in impossible)
 
 
-def _csv(file: SampleFile) -> bytes:
+def _csv(file: EventFile) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FIELDS)
@@ -113,15 +113,15 @@ def _csv(file: SampleFile) -> bytes:
     return text.getvalue().encode()
 
 
-def _json_lines(file: SampleFile) -> bytes:
+def _json_lines(file: EventFile) -> bytes:
     return "".join(f"{_object(file, record)}\n" for record in file.records).encode()
 
 
-def _joined(file: SampleFile) -> bytes:
+def _joined(file: EventFile) -> bytes:
     return "".join(_object(file, record) for record in file.records).encode()
 
 
-def _object(file: SampleFile, record: Record) -> str:
+def _object(file: EventFile, record: Record) -> str:
     values = file.values(record)
     user = str(values["userId"])
     filled = {name: value for name, value in values.items() if value is not None}
@@ -132,7 +132,7 @@ def _object(file: SampleFile, record: Record) -> str:
     return text
 
 
-def _parquet(file: SampleFile) -> bytes:
+def _parquet(file: EventFile) -> bytes:
     rows = [file.values(record) for record in file.records]
     columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in FIELDS}
     moments = [
@@ -144,7 +144,7 @@ def _parquet(file: SampleFile) -> bytes:
     return stream.getvalue()
 
 
-ENCODERS: Final[Mapping[Encoding, Callable[[SampleFile], bytes]]] = {
+ENCODERS: Final[Mapping[Encoding, Callable[[EventFile], bytes]]] = {
     Encoding.CSV: _csv,
     Encoding.CSV_GZIP: _csv,
     Encoding.JSON_LINES: _json_lines,

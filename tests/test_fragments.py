@@ -1,0 +1,121 @@
+"""A file's records in fragments by event date, in the lake of a local AWS."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline_assets.datasets.readings import DATASET
+from pipeline_assets.fragments import FragmentWriter, fragment_schema
+from pipeline_assets.parsing.records import record_schema
+from resources.aws import Aws
+from resources.landfall import Landfall
+from resources.ledger.model import FileHead, FileState, LoadedFile
+
+DATES = 40
+BATCHES = 5
+FIRST = date(2024, 1, 1)
+HEAD = FileHead(
+    file_id="0123456789abcdef",
+    bucket="landing",
+    key="readings/years.csv",
+    dataset="readings",
+    etag="etag",
+    size=1,
+    landed_at="2025-03-01T00:00:00.000Z",
+    file_date="2025-03-01",
+    epoch=2,
+    attempts=0,
+    state=FileState.LOADING,
+    due_at="2025-03-01T00:00:00.000Z",
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the ledger is told, and the bytes in the lake by event date."""
+
+    loaded: LoadedFile
+    fragments: dict[str, bytes]
+    has_valid_row: bool
+
+
+@pytest.fixture
+def landfall(aws: Aws) -> Landfall:
+    made = Landfall()
+    made.aws = aws
+    return made
+
+
+def records(number: int) -> pa.RecordBatch:
+    """Two readings of each date, from the last date to the first, and a malformed record."""
+    days = [FIRST + timedelta(days=day) for day in range(DATES)][::-1] * 2
+    schema = record_schema(DATASET.fields)
+    columns: dict[str, list[object]] = {name: [None] * (len(days) + 1) for name in schema.names}
+    start = number * (len(days) + 1) + 1
+    columns["_row"] = [*range(start, start + len(days) + 1)]
+    columns["deviceId"] = ["d", *["d"] * len(days)]
+    columns["timestamp"] = [None, *(f"{day}T0{number}:00:00Z" for day in days)]
+    columns["metric"] = ["heat"] * (len(days) + 1)
+    columns["value"] = [str(number)] * (len(days) + 1)
+    columns["_error"][0], columns["_raw"][0] = "cut", "d;"
+    return pa.RecordBatch.from_pydict(columns, schema=schema)
+
+
+def stored(landfall: Landfall, held_bytes: int) -> Stored:
+    """The fragments of a file of five batches, read back."""
+    with FragmentWriter(DATASET, HEAD, held_bytes=held_bytes) as writer:
+        for number in range(BATCHES):
+            writer.add(records(number))
+        loaded = writer.store(landfall)
+    bodies = {
+        each.event_date: landfall.aws.s3.get_object(
+            Bucket=landfall.settings.lake_bucket, Key=each.fragment_key
+        )["Body"].read()
+        for each in loaded.fragments
+    }
+    return Stored(loaded, bodies, writer.has_valid_row)
+
+
+def table(body: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(body))
+
+
+def test_fragments_are_the_same_bytes_whether_the_file_fits_into_memory_or_not(
+    landfall: Landfall,
+) -> None:
+    roomy = stored(landfall, 1 << 30)
+    for held_bytes in (0, 15_000):
+        assert stored(landfall, held_bytes) == roomy
+
+
+def test_each_date_has_its_rows_in_their_order_and_the_file_all_of_them(
+    landfall: Landfall,
+) -> None:
+    found = stored(landfall, 0)
+
+    assert (found.loaded.records, found.loaded.malformed) == (BATCHES * (2 * DATES + 1), BATCHES)
+    assert found.has_valid_row
+    days = [(FIRST + timedelta(days=day)).isoformat() for day in range(DATES)]
+    assert [*found.fragments] == [*days, HEAD.file_date]
+    for each in found.loaded.fragments:
+        rows = table(found.fragments[each.event_date])
+        assert rows.schema.names == fragment_schema(DATASET).names
+        assert rows.num_rows == each.rows
+        assert rows["_row"].to_pylist() == sorted(rows["_row"].to_pylist())
+        assert set(rows["_file_id"].to_pylist()) == {HEAD.file_id}
+        assert set(rows["_landed_at"].to_pylist()) == {HEAD.landed_at}
+    assert [each.malformed for each in found.loaded.fragments] == [0] * DATES + [BATCHES]
+    malformed = table(found.fragments[HEAD.file_date])
+    assert malformed["_raw"].to_pylist() == ["d;"] * BATCHES
+
+
+def test_a_file_without_records_has_no_fragment(landfall: Landfall) -> None:
+    with FragmentWriter(DATASET, HEAD) as writer:
+        writer.add(records(0).slice(0, 0))
+        loaded = writer.store(landfall)
+
+    assert (loaded.fragments, loaded.records, loaded.malformed) == ((), 0, 0)
+    assert not writer.has_valid_row
