@@ -6,7 +6,6 @@ is ordered by its generation, not by the date's version.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -14,7 +13,7 @@ import polars as pl
 from pipeline_assets.dataset import FirstSeen
 from pipeline_assets.errors import StaleWriteError
 from resources.first_dates import FirstCounts, FirstDates
-from resources.lake import TableName
+from resources.lake import UNREAD, TableName
 from resources.landfall import Landfall
 from resources.parallel import in_parallel
 
@@ -59,7 +58,7 @@ def refresh_first_seen(
         wanted = {**dict.fromkeys(silver, 0), **counted.by_date}
         written = _write_differing(landfall, table, index, replace(counted, by_date=wanted))
         changed |= written.keys()
-        if None not in written.values() and index.generation() == counted.generation:
+        if None not in written.values() and index.is_current(counted):
             days = sorted({*silver, *changed})
             counts = {day: wanted.get(day, 0) for day in days}
             return FirstSeenDates(counts, sum(wanted.values()), counted.generation)
@@ -73,7 +72,7 @@ def _write_differing(
     """Write the dates whose count in the table is another.
 
     Returns:
-        ETag of each, or none where a later generation stands.
+        ETag of each, or none where another refresh was faster or later.
     """
     stored = _stored(landfall, table, index)
     wanted = {**dict.fromkeys(stored, 0), **counted.by_date}
@@ -131,15 +130,10 @@ def first_seen_frame(table: FirstSeen, day: str, count: int) -> pl.DataFrame:
 def _write(
     landfall: Landfall, table: FirstSeen, day: str, count: int, generation: int
 ) -> str | None:
-    """Put a date's count in place; its ETag, or none where a later generation stands there."""
-    name = _gold(table)
+    """Put a date's count in place; its ETag, or none where another refresh was faster or later."""
     frame = first_seen_frame(table, day, count).to_arrow()
-    for _ in range(TRIES):
-        stored = landfall.lake.stat(name, day)
-        if stored is not None and (stored.version or 0) > generation:
-            return None
-        expected = stored.etag if stored else None
-        with suppress(StaleWriteError):
-            put = landfall.lake.replace(name, day, frame, version=generation, expected=expected)
-            return put.stored.etag
-    raise StaleWriteError(landfall.lake.key(name, day))
+    try:
+        put = landfall.lake.replace(_gold(table), day, frame, version=generation, expected=UNREAD)
+    except StaleWriteError:
+        return None
+    return put.stored.etag

@@ -2,12 +2,13 @@
 
 An index below ``index/`` of the lake holds the pairs of entity and event date, in buckets by a hash
 of the entity. A refresh replaces the pairs of its dates, bucket by bucket, each in one conditional
-put; whoever lost the race reads again. Afterwards it counts all buckets anew. The sum of the
-buckets' versions is the generation of the counts: it grows with every change of any pair.
+put; whoever lost the race reads again. What it counts are the buckets as it read or put them, so
+the counts hold if afterwards all of them still stand (`is_current`). The sum of the buckets'
+versions is the generation of the counts: it grows with every change of any pair.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,11 +16,12 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline_assets.errors import StaleWriteError
-from resources.lake import UNREAD, Lake, StoredPartition, TableName
+from resources.lake import UNREAD, Lake, TableName
 from resources.parallel import in_parallel
 
-BUCKETS = 16
-"""With some 3 bytes for a pair, ten million pairs make buckets of 2 MB."""
+BUCKETS = 4
+"""Each costs requests at every refresh. With some 3 bytes for a pair, ten million pairs make
+buckets of 8 MB."""
 TRIES = 20
 PAIRS = pl.Schema({"entity": pl.String, "event_date": pl.Date})
 KNOWN = pl.Schema({"etag": pl.String, "first_seen": pl.Int64})
@@ -32,10 +34,12 @@ class FirstCounts:
     Attributes:
         by_date: counts by ISO date; dates without any are left out.
         generation: grows with every change of the index.
+        etags: those of the buckets that were counted, none for one that is not there.
     """
 
     by_date: Mapping[str, int]
     generation: int
+    etags: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class FirstDates:
         self._threads = threads
 
     def replace(self, seen: Mapping[str, pl.Series]) -> FirstCounts:
-        """Make the entities of event dates those that are given, and count.
+        """Make the entities of event dates those that are given, and count the buckets as put.
+
+        Another refresh may have put one since: see `is_current`.
 
         Args:
             seen: entities (text, any order, repeated or null ones do not matter) by ISO date. A
@@ -65,58 +71,44 @@ class FirstDates:
         """
         by_bucket = _in_buckets(seen)
         days = pl.Series("event_date", sorted(seen)).str.to_date()
-        in_parallel(
+        buckets = in_parallel(
             lambda number: self._replace(number, by_bucket[number], days),
             range(BUCKETS),
             threads=self._threads,
         )
-        return self.count()
+        return _counted(buckets)
 
-    def _replace(self, number: int, pairs: pl.DataFrame, days: pl.Series) -> None:
+    def _replace(self, number: int, pairs: pl.DataFrame, days: pl.Series) -> _Bucket:
+        table = self._table(number)
         for _ in range(TRIES):
             before = self._read(number)
             others = before.pairs.filter(~pl.col("event_date").is_in(days.implode()))
             after = pl.concat([others, pairs]).sort(PAIRS.names())
             if after.equals(before.pairs):
-                return
-            try:
-                self._lake.replace(
-                    self._table(number),
-                    None,
-                    _as_arrow(after),
-                    version=before.generation + 1,
-                    expected=before.etag,
+                return before
+            version = before.generation + 1
+            with suppress(StaleWriteError):
+                put = self._lake.put_over(
+                    table, None, _as_arrow(after), version=version, expected=before.etag
                 )
-            except StaleWriteError:
-                continue
-            return
-        raise StaleWriteError(self._lake.key(self._table(number), None))
+                return _Bucket(after, put.etag, version)
+        raise StaleWriteError(self._lake.key(table, None))
 
     def _read(self, number: int) -> _Bucket:
-        """A bucket; its ETag is asked for first, so what is put in the place of another fails."""
-        stored = self._stat(number)
-        if stored is None:
+        found = self._lake.read_stored(self._table(number), None)
+        if found is None:
             return _Bucket(PAIRS.to_frame(), None, 0)
-        frame = pl.DataFrame(self._lake.read(self._table(number), None))
-        return _Bucket(frame.cast(PAIRS), stored.etag, stored.version or 0)
+        table, stored = found
+        return _Bucket(pl.DataFrame(table).cast(PAIRS), stored.etag, stored.version or 0)
 
     def count(self) -> FirstCounts:
         """Count all buckets as they stand now."""
-        buckets = in_parallel(self._read, range(BUCKETS), threads=self._threads)
-        firsts = [
-            bucket.pairs.group_by("entity").agg(pl.col("event_date").min()) for bucket in buckets
-        ]
-        counts = pl.concat(firsts).group_by("event_date").len().sort("event_date")
-        by_date = {day.isoformat(): count for day, count in counts.iter_rows()}
-        return FirstCounts(by_date, sum(bucket.generation for bucket in buckets))
+        return _counted(in_parallel(self._read, range(BUCKETS), threads=self._threads))
 
-    def generation(self) -> int:
-        """The generation that a count would have now."""
-        buckets = in_parallel(self._stat, range(BUCKETS), threads=self._threads)
-        return sum((bucket.version or 0) if bucket else 0 for bucket in buckets)
-
-    def _stat(self, number: int) -> StoredPartition | None:
-        return self._lake.stat(self._table(number), None)
+    def is_current(self, counted: FirstCounts) -> bool:
+        """Whether nobody has changed the index since these counts."""
+        stored = self._lake.etags_below(f"index/{self._name}/bucket=")
+        return list(stored.values()) == [etag for etag in counted.etags if etag is not None]
 
     def known(self) -> dict[str, int]:
         """Counts in objects that were seen before, by the object's ETag: spares reading them."""
@@ -136,6 +128,16 @@ class FirstDates:
     @property
     def _known(self) -> TableName:
         return TableName("index", f"{self._name}/known")
+
+
+def _counted(buckets: Sequence[_Bucket]) -> FirstCounts:
+    firsts = [bucket.pairs.group_by("entity").agg(pl.col("event_date").min()) for bucket in buckets]
+    counts = pl.concat(firsts).group_by("event_date").len().sort("event_date")
+    return FirstCounts(
+        {day.isoformat(): count for day, count in counts.iter_rows()},
+        sum(bucket.generation for bucket in buckets),
+        tuple(bucket.etag for bucket in buckets),
+    )
 
 
 def bucket_of(entity: str) -> int:

@@ -10,7 +10,7 @@ What a partition means (layers, contracts, manifests) is known elsewhere.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -93,6 +93,13 @@ class Replaced:
     written: bool
 
 
+def _stored(key: str, etag: str, facts: Mapping[str, str]) -> StoredPartition:
+    if DIGEST_KEY not in facts or ROWS_KEY not in facts:
+        raise ForeignObjectError(key)
+    version = int(facts[VERSION_KEY]) if VERSION_KEY in facts else None
+    return StoredPartition(key, etag, version, facts[DIGEST_KEY], int(facts[ROWS_KEY]))
+
+
 class Lake:
     """The tables of the lake bucket. Safe to share between threads."""
 
@@ -127,11 +134,7 @@ class Lake:
             if error_code(error) in MISSING_OBJECT_CODES:
                 return None
             raise
-        facts = head["Metadata"]
-        if DIGEST_KEY not in facts or ROWS_KEY not in facts:
-            raise ForeignObjectError(key)
-        version = int(facts[VERSION_KEY]) if VERSION_KEY in facts else None
-        return StoredPartition(key, head["ETag"], version, facts[DIGEST_KEY], int(facts[ROWS_KEY]))
+        return _stored(key, head["ETag"], head["Metadata"])
 
     def replace(
         self,
@@ -165,6 +168,25 @@ class Lake:
             if expected is not UNREAD and expected != standing:
                 raise StaleWriteError(key)
             return Replaced(self._put_over(key, encoded, version, standing), written=True)
+
+    def put_over(
+        self,
+        table: TableName,
+        event_date: str | None,
+        data: pa.Table,
+        *,
+        version: int,
+        expected: str | None,
+    ) -> StoredPartition:
+        """Put a partition in the place of the one that was read, without looking at it again.
+
+        Raises:
+            StaleWriteError: something else stands there by now.
+            PartitionTooLargeError: the Parquet file has more than `MAX_PUT_BYTES`.
+        """
+        encoded = encode(data, version=version)
+        with encoded.body:
+            return self._put_over(self.key(table, event_date), encoded, version, expected)
 
     def _put_over(
         self, key: str, encoded: EncodedTable, version: int | None, standing: str | None
@@ -230,6 +252,25 @@ class Lake:
                 return None
             raise
 
+    def read_stored(
+        self, table: TableName, event_date: str | None
+    ) -> tuple[pa.Table, StoredPartition] | None:
+        """A whole partition with what S3 says about it; ``None`` when there is no object.
+
+        Raises:
+            ForeignObjectError: something else than Landfall wrote the object.
+        """
+        key = self.key(table, event_date)
+        try:
+            with aws_errors(self.aws):
+                answer = self.aws.s3.get_object(Bucket=self._bucket, Key=key)
+                stored = _stored(key, answer["ETag"], answer["Metadata"])
+                return decode(answer["Body"].read()), stored
+        except ClientError as error:
+            if error_code(error) in MISSING_OBJECT_CODES:
+                return None
+            raise
+
     def dates(self, table: TableName) -> list[str]:
         """Event dates that a table has an object for, in order; 1,000 are listed a call."""
         return list(self.etags(table))
@@ -237,12 +278,22 @@ class Lake:
     def etags(self, table: TableName) -> dict[str, str]:
         """ETag of each event date's object, in the order of dates; 1,000 are listed a call."""
         prefix = f"{table}/event_date="
+        return {
+            key.removeprefix(prefix).partition("/")[0]: etag
+            for key, etag in self.etags_below(prefix).items()
+        }
+
+    def etags_below(self, prefix: str) -> dict[str, str]:
+        """ETag of each object by its key, in the order of keys; 1,000 are listed a call."""
         with aws_errors(self.aws):
             pages = self.aws.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
             )
-            listed = [stored for page in pages for stored in page.get("Contents", ())]
-        return {each["Key"].removeprefix(prefix).partition("/")[0]: each["ETag"] for each in listed}
+            return {
+                stored["Key"]: stored["ETag"]
+                for page in pages
+                for stored in page.get("Contents", ())
+            }
 
     def put_fragment(self, key: str, fragment: EncodedTable) -> StoredPartition:
         """Write an immutable bronze fragment; written twice, it is the same bytes.

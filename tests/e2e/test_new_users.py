@@ -43,7 +43,7 @@ FILES: Mapping[str, Sequence[Event]] = {
 EXPECTED = {FIRST: 4, SECOND: 0, THIRD: 1}
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(FILES)), ids=range(6))
+@pytest.mark.parametrize("order", list(itertools.permutations(FILES))[::2], ids=range(3))
 def test_any_order_of_dates_and_late_rows_ends_with_the_same_counts(
     pipeline: Pipeline, order: Sequence[str]
 ) -> None:

@@ -82,7 +82,7 @@ def test_any_order_of_refreshes_ends_with_the_same_counts(firsts: FirstDates, se
     assert counted.by_date == expected(seen)
 
 
-def test_refreshes_at_the_same_time_lose_nothing_and_the_latest_count_is_right(
+def test_refreshes_at_the_same_time_lose_nothing_and_none_takes_an_old_count_for_current(
     firsts: FirstDates,
 ) -> None:
     seen = {
@@ -92,15 +92,22 @@ def test_refreshes_at_the_same_time_lose_nothing_and_the_latest_count_is_right(
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(lambda day: firsts.replace({day: users(*seen[day])}), DAYS))
 
-    latest = max(counts, key=lambda counted: counted.generation)
-    assert latest.by_date == expected(seen) == firsts.count().by_date
+    assert firsts.count().by_date == expected(seen)
+    for counted in counts:
+        assert counted.by_date == expected(seen) or not firsts.is_current(counted)
 
 
-def test_the_generation_is_known_without_counting(firsts: FirstDates) -> None:
-    assert firsts.generation() == 0
+def test_counts_are_current_until_the_index_changes(firsts: FirstDates) -> None:
+    empty = firsts.count()
+    assert firsts.is_current(empty)
+
     counted = firsts.replace({DAYS[0]: users("a", "b", "c")})
+    assert firsts.is_current(counted)
+    assert not firsts.is_current(empty)
+    assert counted == firsts.count()
 
-    assert firsts.generation() == counted.generation > 0
+    firsts.replace({DAYS[1]: users("d")})
+    assert not firsts.is_current(counted)
 
 
 def test_what_is_remembered_is_known(firsts: FirstDates) -> None:
@@ -114,5 +121,5 @@ def test_what_is_remembered_is_known(firsts: FirstDates) -> None:
 
 
 def test_an_entity_is_in_the_same_bucket_in_every_process() -> None:
-    assert [bucket_of(name) for name in ("a", "b", "ü", "")] == [14, 10, 11, 1]
+    assert [bucket_of(name) for name in ("a", "b", "ü", "")] == [2, 2, 3, 1]
     assert {bucket_of(f"user {number}") for number in range(400)} == set(range(BUCKETS))
