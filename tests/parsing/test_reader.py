@@ -23,9 +23,9 @@ def parquet(rows: int = 3) -> bytes:
     ("data", "key", "expected"),
     [
         (parquet(), "x.csv", Format.PARQUET),
-        (gzip.compress(parquet()), "x", Format.PARQUET),
+        (gzip.compress(parquet(), mtime=0), "x", Format.PARQUET),
         (b' \n\t{"a":1}', "x.csv", Format.JSON),
-        (gzip.compress(b'{"a":1}'), "x.csv", Format.JSON),
+        (gzip.compress(b'{"a":1}', mtime=0), "x.csv", Format.JSON),
         (b"[1]\n", "x.jsonl", Format.JSON),
         (b"[1]\n", "x.NDJSON.GZ", Format.JSON),
         (b"a,b\n", "x.csv", Format.CSV),

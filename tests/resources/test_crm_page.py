@@ -121,10 +121,10 @@ def test_no_more_is_taken_than_the_limit_and_a_chunk(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("sent", "cause"),
     [
-        (gzip.compress(b"{}")[:-1], "ends too early"),
+        (gzip.compress(b"{}", mtime=0)[:-1], "ends too early"),
         (b"", "ends too early"),
         (b"{}", "is broken"),
-        (gzip.compress(b"{}")[:-8] + b"\0" * 8, "is broken"),
+        (gzip.compress(b"{}", mtime=0)[:-8] + b"\0" * 8, "is broken"),
     ],
 )
 def test_gzip_that_is_none_or_breaks_off_is_told(sent: bytes, cause: str) -> None:
