@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo dev test test-real faults check format lock clean
+.PHONY: help venv demo dev test test-real test-order faults check format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -37,7 +37,10 @@ test: $(INSTALLED) ## Every test but those on real input data
 	$(BIN)/python -m pytest -n 2 -m "not real"
 
 test-real: $(INSTALLED) ## Tests on the real input data in ../shared/data
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "real and not long"
+
+test-order: $(INSTALLED) ## The whole real input in two halves and in reverse: the same tables (8 minutes)
+	$(BIN)/python -m pytest -m long
 
 # FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.
 faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (40 minutes)

@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from hypothesis import settings as hypothesis_settings
+
 from resources.aws import Aws
 from resources.dagster_instance import instance_home, open_instance
 from resources.local_aws.control import LocalAwsStatus, down, up
 from resources.local_aws.provision import provision
 from resources.local_aws.record import RECORD_FILE
 from resources.settings import Settings, load_settings
+
+# On a slow machine an example takes as long as it takes.
+hypothesis_settings.register_profile("landfall", deadline=None)
+hypothesis_settings.load_profile("landfall")
 
 
 def free_port() -> int:

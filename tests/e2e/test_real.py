@@ -145,6 +145,7 @@ def landed_in_parts(*parts: list[Path]) -> Content:
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.timeout(4 * REAL_SECONDS)
 @pytest.mark.usefixtures("local_aws")
 def test_the_order_of_landing_the_whole_set_leaves_no_trace_in_any_table(
