@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from hypothesis import settings as hypothesis_settings
 
 from resources.aws import Aws
