@@ -39,7 +39,7 @@ test: $(INSTALLED) ## Every test but those on real input data
 test-real: $(INSTALLED) ## Tests on the real input data in ../shared/data
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "real and not long"
 
-test-order: $(INSTALLED) ## The whole real input in two halves and in reverse: the same tables (8 minutes)
+test-order: $(INSTALLED) ## The whole real input in two halves and in reverse: the same tables
 	$(BIN)/python -m pytest -m long
 
 # FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.

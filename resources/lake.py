@@ -243,10 +243,15 @@ class Lake:
 
     def read_key(self, key: str) -> pa.Table | None:
         """The table at a key; ``None`` when there is no object."""
+        found = self._get(key)
+        return None if found is None else found[0]
+
+    def _get(self, key: str) -> tuple[pa.Table, str, Mapping[str, str]] | None:
+        """The table at a key, its ETag and its metadata; ``None`` when there is no object."""
         try:
             with aws_errors(self.aws):
                 answer = self.aws.s3.get_object(Bucket=self._bucket, Key=key)
-                return decode(answer["Body"].read())
+                return decode(answer["Body"].read()), answer["ETag"], answer["Metadata"]
         except ClientError as error:
             if error_code(error) in MISSING_OBJECT_CODES:
                 return None
@@ -261,15 +266,8 @@ class Lake:
             ForeignObjectError: something else than Landfall wrote the object.
         """
         key = self.key(table, event_date)
-        try:
-            with aws_errors(self.aws):
-                answer = self.aws.s3.get_object(Bucket=self._bucket, Key=key)
-                stored = _stored(key, answer["ETag"], answer["Metadata"])
-                return decode(answer["Body"].read()), stored
-        except ClientError as error:
-            if error_code(error) in MISSING_OBJECT_CODES:
-                return None
-            raise
+        found = self._get(key)
+        return None if found is None else (found[0], _stored(key, *found[1:]))
 
     def dates(self, table: TableName) -> list[str]:
         """Event dates that a table has an object for, in order; 1,000 are listed a call."""

@@ -2,7 +2,7 @@
 
 checkout  a plain file a day; each failure leaves a stack trace of raw lines
 search    a gzipped file a day, rotated at 06:00: lines of the day before
-mailer    one zstd file for all days, without a date in its key, its levels in words of its own
+mailer    one zstd file for all days, with the date of the last, its levels in words of its own
 """
 
 import gzip
