@@ -98,7 +98,7 @@ class Registering(Heads):
         out. That of a loaded epoch is left to ``settle``: its dates may still be unraised.
         """
         if head.state is FileState.FORGOTTEN:
-            self._settle_forgotten([head])
+            self._settle_again(head)
         fresh = next_epoch(head, landed, why)
         try:
             self._table.put(head_item(fresh), as_read(head))
@@ -151,7 +151,7 @@ class Registering(Heads):
             OtherBytesError: other bytes landed at the key since the head was read.
         """
         if head.state is FileState.FORGOTTEN:
-            self._settle_forgotten([head])
+            self._settle_again(head)
             return head
         forgotten = replace(
             head,
@@ -178,6 +178,15 @@ class Registering(Heads):
         self._settle_forgotten([turned])
         self._table.batch_write(deletes=[dead_key(head), pending_key_of(head)])
         return turned
+
+    def _settle_again(self, head: FileHead) -> None:
+        """Do what whoever forgot the file may have left out.
+
+        The pending item goes first here too: whoever dies between raising a date and listing it
+        as dirty leaves a date that is never refreshed, unless something leads ``claim`` to it.
+        """
+        self._table.batch_write([pending_item(head)])
+        self._settle_forgotten([head])
 
     def _settle_forgotten(self, heads: Sequence[FileHead]) -> None:
         """Make the dates that forgotten files had rows for dirty; repeatable."""

@@ -26,8 +26,10 @@ from pipeline_assets.errors import (
     RunCanceledError,
 )
 from resources.ledger.files import Claim
+from resources.ledger.items import head_key
 from resources.ledger.model import FileState, utc_text
 from resources.ledger.registering import Registration
+from resources.ledger.table import Change
 from resources.settings import Settings
 
 MEMORY = Settings.model_construct(backoff_seconds=0.0, backoff_max_seconds=0.0, max_attempts=9)
@@ -282,6 +284,20 @@ def test_a_stopped_run_that_goes_on_spends_no_attempt_of_the_run_after_it(
 
     assert ledger.head().attempts == 0
     assert len(ledger.files.finish([(after, outcome(after.head, DAY))], OTHER_RUN)) == 1
+
+
+def test_an_epoch_fences_where_a_turn_was_counted_twice(
+    table: MemoryTable, ledger: LedgerParts
+) -> None:
+    """As when the ledger was restored from a backup while a run was at work."""
+    ledger.land("A")
+    claim = ledger.claim_one()
+    table.update(*head_key(claim.head.file_id), change=Change(add={"epoch": 1}))
+
+    assert ledger.files.finish([(claim, outcome(claim.head, DAY))], RUN) == []
+
+    assert ledger.head().state is not FileState.LOADED
+    assert ledger.dates.manifest(DATASET, DAY) == []
 
 
 def test_bytes_that_land_while_a_deletion_is_noted_stay(ledger: LedgerParts) -> None:

@@ -114,6 +114,10 @@ def put_back(ledger: LedgerParts, head: FileHead) -> list[FileHead]:
     return ledger.files.put_back([head], "replayed by hand")
 
 
+def land_other_bytes(ledger: LedgerParts, _head: FileHead) -> FileHead:
+    return ledger.land("B")
+
+
 def assert_forgotten(ledger: LedgerParts) -> None:
     assert ledger.head().state is FileState.FORGOTTEN
     assert (ledger.manifest(DAY), ledger.manifest(NEXT_DAY)) == ([], [])
@@ -181,6 +185,22 @@ def test_a_replay_of_a_forgotten_file_that_died_loads_it_once_or_never_began() -
         assert (ledger.head().state, ledger.head().epoch) == (FileState.LOADED, 3)
         assert ledger.manifest(DAY) == [(KEY, "A")]
         assert set(ledger.dirty()) == {DAY, NEXT_DAY}
+
+
+@pytest.mark.parametrize("step", [forget, put_back, land_other_bytes])
+def test_a_step_with_a_forgotten_file_that_died_leaves_no_date_raised_and_unlisted(
+    step: Callable[[LedgerParts, FileHead], object],
+) -> None:
+    def forgotten(ledger: LedgerParts) -> FileHead:
+        forget(ledger, loaded(ledger))
+        ledger.refresh_all()
+        return ledger.head()
+
+    for ledger in deaths(forgotten, step):
+        ledger.claim()
+
+        ledger.refresh_all()
+        ledger.assert_clean(DAY, NEXT_DAY)
 
 
 @pytest.mark.parametrize("turn", [forget, put_back])

@@ -132,3 +132,10 @@ def test_a_table_writes_the_last_of_several_puts_of_one_item(aws: Aws) -> None:
     for table in (MemoryTable(), LedgerTable(aws)):
         table.batch_write([{"pk": "p", "sk": "s", "n": 1}, {"pk": "p", "sk": "s", "n": 2}])
         assert table.get("p", "s") == {"pk": "p", "sk": "s", "n": 2}
+
+
+def test_a_condition_that_cannot_be_read_is_no_condition_that_holds() -> None:
+    other = Condition("#version <> :version", {"version": 3})
+
+    with pytest.raises(NotImplementedError, match="#version <> :version"):
+        put(MemoryTable(), other)
