@@ -38,6 +38,7 @@ from pipeline_assets.parsing.records import (
     Layout,
     Malformed,
     NameMatch,
+    json_objects,
     record_schema,
 )
 
@@ -209,8 +210,7 @@ def _rescued(parsed: pa.RecordBatch, columns: NameMatch, notes: Notes) -> pa.Arr
         present = values.filter(values != "")
         if len(present):
             notes.rescued(name, len(present), str(present[0]))
-    encoded = pl.DataFrame(unknown).select(pl.struct(pl.all()).struct.json_encode())
-    return encoded.to_series().to_arrow().cast(pa.large_string())
+    return json_objects(pl.DataFrame(unknown))
 
 
 def _numbered(

@@ -23,6 +23,7 @@ from pipeline_assets.parsing.records import (
     Layout,
     NameMatch,
     compact_json,
+    json_objects,
     match_names,
     record_schema,
 )
@@ -189,15 +190,13 @@ def _rescued(rows: pa.RecordBatch, columns: NameMatch) -> pa.Array:
     unknown = {name: rows.column(at) for name, at in columns.unknown}
     if not unknown:
         return pa.nulls(rows.num_rows, TEXT)
-    # Polars ends the process at a zero byte in a name.
-    if any(pa.types.is_nested(each.type) or "\0" in name for name, each in unknown.items()):
+    if any(pa.types.is_nested(each.type) for each in unknown.values()):
         values = zip(*(_json_values(column) for column in unknown.values()), strict=True)
         return pa.array(
             [compact_json(dict(zip(unknown, row, strict=True))) for row in values], TEXT
         )
     frame = pl.DataFrame({name: pl.Series(_native(column)) for name, column in unknown.items()})
-    encoded = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
-    return encoded.to_arrow().cast(TEXT)
+    return json_objects(frame)
 
 
 def _json_values(column: pa.Array) -> list[object]:

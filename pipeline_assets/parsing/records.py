@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import polars as pl
 import pyarrow as pa
 
 from pipeline_assets.parsing.formats import Writing
@@ -97,6 +98,13 @@ def _folded(name: str) -> str:
 def compact_json(value: object) -> str:
     """JSON text without blanks, not escaped beyond what JSON asks for."""
     return COMPACT.encode(value)
+
+
+def json_objects(columns: pl.DataFrame) -> pa.Array:
+    """Each row as the text of a JSON object of the columns' names and values."""
+    objects = columns.select(pl.struct(pl.all()).struct.json_encode())
+    # It has the first column's name, and Polars ends the process at a zero byte in the name.
+    return objects.to_series().alias(RESCUED).to_arrow().cast(pa.large_string())
 
 
 class BatchBuilder:

@@ -135,6 +135,11 @@ def test_a_record_longer_than_the_parsers_block_is_read(read: Reader) -> None:
     assert found.good == cells(("1", "2"), (long, "4"))
 
 
+def test_an_unknown_name_with_a_nul_is_a_name(read: Reader) -> None:
+    found = read(b"x\0y,a\n1,2\n", "f.csv")
+    assert found.rows[0]["_rescued"] == '{"x\\u0000y":"1"}'
+
+
 def test_a_header_alone_has_no_records(read: Reader) -> None:
     for data in (b"a,b", b"a,b\n", b"\n\n", b"a,b\r\n\r\n"):
         found = read(data, "f.csv")
