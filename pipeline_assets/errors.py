@@ -351,7 +351,7 @@ class ItemTooLargeError(ItemError):
     def __init__(self, table: str, *, key: str, size: int, limit: int) -> None:
         super().__init__(
             f"{table}, item {key} has {size:,} bytes, but DynamoDB takes at most {limit:,}: serve "
-            "fewer or shorter columns. Nothing was written."
+            "fewer or shorter columns. No item was written."
         )
 
 

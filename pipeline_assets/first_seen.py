@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline_assets.dataset import FirstSeen
 from pipeline_assets.errors import StaleWriteError
-from resources.first_dates import FirstCounts, FirstDates
+from resources.first_dates import FirstCounts, FirstDates, Seen
 from resources.lake import UNREAD, TableName
 from resources.landfall import Landfall
 from resources.parallel import in_parallel
@@ -36,7 +36,10 @@ class FirstSeenDates:
 
 
 def refresh_first_seen(
-    landfall: Landfall, table: FirstSeen, silver: Mapping[str, pl.DataFrame]
+    landfall: Landfall,
+    table: FirstSeen,
+    silver: Mapping[str, pl.DataFrame],
+    versions: Mapping[str, int],
 ) -> FirstSeenDates:
     """Count anew after the silver of dates was replaced, and write every date that differs.
 
@@ -47,12 +50,16 @@ def refresh_first_seen(
         landfall: the environment.
         table: the table.
         silver: what stands in silver now, by ISO date.
+        versions: of that silver, by ISO date.
 
     Raises:
-        StaleWriteError: other runs kept being faster; trying again later will do.
+        StaleWriteError: another run has counted a later silver of a date; or other runs kept being
+            faster, and trying again later will do.
     """
     index = FirstDates(landfall.lake, table.name, threads=landfall.settings.io_threads)
-    counted = index.replace({day: rows[table.entity] for day, rows in silver.items()})
+    counted = index.replace(
+        {day: Seen(rows[table.entity], versions[day]) for day, rows in silver.items()}
+    )
     changed: set[str] = set()
     for _ in range(TRIES):
         wanted = {**dict.fromkeys(silver, 0), **counted.by_date}

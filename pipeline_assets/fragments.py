@@ -1,18 +1,23 @@
 """Fragments: the records of one landed object, sorted by event date into Parquet files."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Self
+from typing import Final, Self
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_assets.dataset import Dataset, event_dates
 from pipeline_assets.refine import has_valid_row
 from resources.lake import TableName
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment, LoadedFile
-from resources.parquet import TableWriter
+from resources.parquet import ROWS_PER_GROUP, TableWriter
 from resources.table_spool import HELD_BYTES, TableSpool
+
+GATHERED_BYTES: Final = 8 << 20
+"""So much text makes a row group, however few its rows are."""
 
 
 def fragment_schema(dataset: Dataset) -> pa.Schema:
@@ -99,8 +104,8 @@ class FragmentWriter:
     def _store(self, landfall: Landfall, day: str) -> Fragment:
         key = fragment_key(self._dataset, day, self._head)
         with TableWriter(fragment_schema(self._dataset)) as writer:
-            for part in self._spool.parts(day):
-                writer.write(self._with_provenance(part))
+            for rows in _gathered(self._spool.parts(day)):
+                writer.write(self._with_provenance(rows))
             landfall.lake.put_fragment(key, writer.finish())
         return Fragment(
             file_id=self._head.file_id,
@@ -118,3 +123,26 @@ class FragmentWriter:
             column = pa.repeat(pa.scalar(value, pa.large_string()), part.num_rows)
             part = part.append_column(name, column)
         return part.select(fragment_schema(self._dataset).names)
+
+
+def _gathered(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Small parts put together: each that is written alone is a row group, slow to write and read.
+
+    The parts of a file whose dates are mixed are as many as its batches, and a row or two each.
+    """
+    held: list[pa.Table] = []
+    rows = size = 0
+    for part in parts:
+        held.append(part)
+        rows, size = rows + part.num_rows, size + _text_bytes(part)
+        if rows >= ROWS_PER_GROUP or size >= GATHERED_BYTES:
+            yield pa.concat_tables(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _text_bytes(rows: pa.Table) -> int:
+    """Bytes of the rows' text, however the table keeps them: fragments follow from it."""
+    texts = [column for column in rows.columns if pa.types.is_large_string(column.type)]
+    return sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in texts)

@@ -1,7 +1,7 @@
 """Gold: the business tables of a date, derived from its silver and held to their contracts."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -65,11 +65,12 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         leased = holding.take_up(context.partition_keys)
         rows = {day: silver[day] for day in leased if day in silver}
         chosen = [each for each in dataset.gold if keys[each.name] in context.selected_asset_keys]
-        built = _build(landfall, dataset, chosen, rows)
+        versions = _versions(holding, rows)
+        built = _build(dataset, chosen, rows, versions)
         if not built.faults:
             for name, frames in built.frames.items():
                 yield dg.Output(frames, output_name=name)
-            yield from _first_seen(context, landfall, dataset, rows)
+            yield from _first_seen(context, holding, rows, versions)
         for table in chosen:
             own = built.verdicts[table.name]
             yield from results(keys[table.name], [CONTRACT], own, context.partition_keys)
@@ -115,18 +116,34 @@ def _first_seen_out(table: FirstSeen) -> dg.AssetOut:
     )
 
 
+def _versions(holding: Holding, days: Iterable[str]) -> dict[str, int]:
+    """Versions of the silver that was read, by date.
+
+    Raises:
+        LeaseLostError: another run has taken a date and refreshed it.
+    """
+    held = {each.event_date: each for each in holding.refreshes}
+    versions = {}
+    for day in days:
+        stored = holding.landfall.lake.stat(silver_table(holding.dataset), day)
+        versions[day] = (stored.version or 0) if stored else 0
+        if versions[day] > held[day].version:
+            holding.catch_up(held[day], versions[day])
+    return versions
+
+
 def _first_seen(
     context: dg.AssetExecutionContext,
-    landfall: Landfall,
-    dataset: Dataset,
+    holding: Holding,
     rows: Mapping[str, pl.DataFrame],
+    versions: Mapping[str, int],
 ) -> Iterator[LakeEvent]:
     """Count who came first; dates beyond the run's that changed are told as materialized too."""
-    for table in dataset.first_seen:
+    for table in holding.dataset.first_seen:
         key = dg.AssetKey(["gold", table.name])
         if key not in context.selected_asset_keys or not rows:
             continue
-        done = refresh_first_seen(landfall, table, rows)
+        done = refresh_first_seen(holding.landfall, table, rows, versions)
         for day, count in done.counts.items():
             facts: dict[str, str | int] = {
                 "event_date": day,
@@ -150,15 +167,14 @@ def _adds_up(table: FirstSeen, day: str, silver: pl.DataFrame, count: int) -> Ve
 
 
 def _build(
-    landfall: Landfall,
     dataset: Dataset,
     tables: Sequence[GoldTable],
     silver: Mapping[str, pl.DataFrame],
+    versions: Mapping[str, int],
 ) -> _Built:
     """Build tables for every date, each at the version of the silver it was made from."""
     built = _Built()
     for day in silver:
-        stored = landfall.lake.stat(silver_table(dataset), day)
         rows = silver[day]
         for table in tables:
             own = built.verdicts[table.name]
@@ -168,7 +184,6 @@ def _build(
                 built.faults[day] = DateRefusedError(dataset.name, day, str(error))
                 own.append(Verdict(CONTRACT, day, passed=False, facts={"fault": str(error)}))
             else:
-                version = stored.version if stored else None
-                built.frames[table.name][day] = Replacement(frame, version)
+                built.frames[table.name][day] = Replacement(frame, versions[day])
                 own.append(Verdict(CONTRACT, day, passed=True, facts={"rows": frame.height}))
     return built

@@ -29,7 +29,7 @@ UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 surrogate pairs, which stand for bytes that are no UTF-8 and cannot be printed."""
 BYTE = 0xFF
 WAY_OUT = (
-    "HELD dates keep their former tables: land sound files at the same keys, take out one that "
+    "HELD dates stay as they are: land sound files at the same keys, take out one that "
     "should never have come with `landfall forget --key KEY`, or mend the contract."
 )
 

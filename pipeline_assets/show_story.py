@@ -88,7 +88,7 @@ def _accounts(out: Console, story: "Story") -> None:
 
 def _account(each: "DateAccount") -> str:
     if each.held is not None:
-        return f"[yellow]the date is held[/], with its former tables: {escape(each.held)}"
+        return f"[yellow]the date is held[/] and stays as it is: {escape(each.held)}"
     if each.silver is None:
         return "the tables are to be refreshed."
     told = f"{each.silver:,} in silver, {each.quarantined:,} in quarantine"

@@ -144,11 +144,13 @@ class Crm:
         return body
 
     def _wait(self, error: Exception, ordinary: float) -> bool | float:
-        """Whether to ask again; seconds where the CRM asks for more than the ordinary wait."""
+        """Whether to ask again; seconds where the CRM asks for more than the ordinary wait.
+
+        One that asks for more than the longest wait is not asked before: this pull is over.
+        """
         asked = error.wait_seconds if isinstance(error, CrmBusyError) else None
-        longest = self._settings.crm_max_wait_seconds
-        if asked is not None and min(asked, longest) > ordinary:
-            return min(asked, longest)
+        if asked is not None and asked > ordinary:
+            return asked if asked <= self._settings.crm_max_wait_seconds else False
         return isinstance(error, CrmBusyError | CrmUnreachableError)
 
     def _next(self, place: _Place, next_page: int | str, seen: set[httpx.URL]) -> _Place:

@@ -2,9 +2,11 @@
 
 An index below ``index/`` of the lake holds the pairs of entity and event date, in buckets by a hash
 of the entity. A refresh replaces the pairs of its dates, bucket by bucket, each in one conditional
-put; whoever lost the race reads again. What it counts are the buckets as it read or put them, so
-the counts hold if afterwards all of them still stand (`is_current`). The sum of the buckets'
-versions is the generation of the counts: it grows with every change of any pair.
+put; whoever lost the race reads again. A row without an entity keeps the version of the silver that
+a date's pairs are of, so that a run that goes on after another took its date puts nothing back.
+What it counts are the buckets as it read or put them, so the counts hold if afterwards all of them
+still stand (`is_current`). The sum of the buckets' versions is the generation of the counts: it
+grows with every change of any pair.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ BUCKETS = 4
 """Each costs requests at every refresh. With some 3 bytes for a pair, ten million pairs make
 buckets of 8 MB."""
 TRIES = 20
-PAIRS = pl.Schema({"entity": pl.String, "event_date": pl.Date})
+PAIRS = pl.Schema({"entity": pl.String, "event_date": pl.Date, "version": pl.Int64})
 KNOWN = pl.Schema({"etag": pl.String, "first_seen": pl.Int64})
 
 
@@ -43,10 +45,29 @@ class FirstCounts:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Entities of an event date.
+
+    Attributes:
+        entities: text, in any order; repeated or null ones do not matter.
+        version: of the silver that they were read from.
+    """
+
+    entities: pl.Series
+    version: int
+
+
+@dataclass(frozen=True)
 class _Bucket:
     pairs: pl.DataFrame
     etag: str | None
     generation: int
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Of each date's pairs, by ISO date."""
+        rows = self.pairs.filter(pl.col("entity").is_null())
+        return {day.isoformat(): version for _, day, version in rows.iter_rows()}
 
 
 class FirstDates:
@@ -57,31 +78,35 @@ class FirstDates:
         self._name = name
         self._threads = threads
 
-    def replace(self, seen: Mapping[str, pl.Series]) -> FirstCounts:
+    def replace(self, seen: Mapping[str, Seen]) -> FirstCounts:
         """Make the entities of event dates those that are given, and count the buckets as put.
 
         Another refresh may have put one since: see `is_current`.
 
         Args:
-            seen: entities (text, any order, repeated or null ones do not matter) by ISO date. A
-                date's silver must stand as it is given here before this is called.
+            seen: what was seen, by ISO date. A date's silver must stand as it is given here before
+                this is called.
 
         Raises:
-            StaleWriteError: other writers kept being faster.
+            StaleWriteError: pairs of a later version stand there, or other writers kept being
+                faster.
         """
         by_bucket = _in_buckets(seen)
-        days = pl.Series("event_date", sorted(seen)).str.to_date()
         buckets = in_parallel(
-            lambda number: self._replace(number, by_bucket[number], days),
+            lambda number: self._replace(number, by_bucket[number], seen),
             range(BUCKETS),
             threads=self._threads,
         )
         return _counted(buckets)
 
-    def _replace(self, number: int, pairs: pl.DataFrame, days: pl.Series) -> _Bucket:
+    def _replace(self, number: int, pairs: pl.DataFrame, seen: Mapping[str, Seen]) -> _Bucket:
         table = self._table(number)
+        days = pl.Series("event_date", sorted(seen)).str.to_date()
         for _ in range(TRIES):
             before = self._read(number)
+            stands = before.versions
+            if any(stands.get(day, 0) > each.version for day, each in seen.items()):
+                break
             others = before.pairs.filter(~pl.col("event_date").is_in(days.implode()))
             after = pl.concat([others, pairs]).sort(PAIRS.names())
             if after.equals(before.pairs):
@@ -131,7 +156,10 @@ class FirstDates:
 
 
 def _counted(buckets: Sequence[_Bucket]) -> FirstCounts:
-    firsts = [bucket.pairs.group_by("entity").agg(pl.col("event_date").min()) for bucket in buckets]
+    firsts = [
+        bucket.pairs.drop_nulls("entity").group_by("entity").agg(pl.col("event_date").min())
+        for bucket in buckets
+    ]
     counts = pl.concat(firsts).group_by("event_date").len().sort("event_date")
     return FirstCounts(
         {day.isoformat(): count for day, count in counts.iter_rows()},
@@ -145,17 +173,30 @@ def bucket_of(entity: str) -> int:
     return hashlib.blake2b(entity.encode(), digest_size=2).digest()[0] % BUCKETS
 
 
-def _in_buckets(seen: Mapping[str, pl.Series]) -> list[pl.DataFrame]:
+def _in_buckets(seen: Mapping[str, Seen]) -> list[pl.DataFrame]:
     pairs = [
-        pl.DataFrame({"entity": entities.cast(pl.String).drop_nulls().unique()}).with_columns(
-            pl.lit(day).str.to_date().alias("event_date")
+        pl.DataFrame({"entity": each.entities.cast(pl.String).drop_nulls().unique()}).select(
+            "entity", pl.lit(day).str.to_date().alias("event_date"), pl.lit(None).alias("version")
         )
-        for day, entities in seen.items()
+        for day, each in seen.items()
     ]
-    every = pl.concat([PAIRS.to_frame(), *pairs])
+    every = pl.concat([PAIRS.to_frame(), *(each.cast(PAIRS) for each in pairs)])
     numbers = pl.Series("bucket", map(bucket_of, every["entity"]), dtype=pl.Int64)
     numbered = every.with_columns(numbers)
-    return [numbered.filter(pl.col("bucket") == n).drop("bucket") for n in range(BUCKETS)]
+    versions = _versions(seen)
+    return [
+        pl.concat([numbered.filter(pl.col("bucket") == n).drop("bucket"), versions])
+        for n in range(BUCKETS)
+    ]
+
+
+def _versions(seen: Mapping[str, Seen]) -> pl.DataFrame:
+    rows = {
+        "entity": [None] * len(seen),
+        "event_date": list(seen),
+        "version": [each.version for each in seen.values()],
+    }
+    return pl.DataFrame(rows).with_columns(pl.col("event_date").str.to_date()).cast(PAIRS)
 
 
 def _as_arrow(frame: pl.DataFrame) -> pa.Table:

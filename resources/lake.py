@@ -244,14 +244,14 @@ class Lake:
     def read_key(self, key: str) -> pa.Table | None:
         """The table at a key; ``None`` when there is no object."""
         found = self._get(key)
-        return None if found is None else found[0]
+        return None if found is None else decode(found[0])
 
-    def _get(self, key: str) -> tuple[pa.Table, str, Mapping[str, str]] | None:
-        """The table at a key, its ETag and its metadata; ``None`` when there is no object."""
+    def _get(self, key: str) -> tuple[bytes, str, Mapping[str, str]] | None:
+        """What lies at a key, its ETag and its metadata; ``None`` when there is no object."""
         try:
             with aws_errors(self.aws):
                 answer = self.aws.s3.get_object(Bucket=self._bucket, Key=key)
-                return decode(answer["Body"].read()), answer["ETag"], answer["Metadata"]
+                return answer["Body"].read(), answer["ETag"], answer["Metadata"]
         except ClientError as error:
             if error_code(error) in MISSING_OBJECT_CODES:
                 return None
@@ -267,7 +267,10 @@ class Lake:
         """
         key = self.key(table, event_date)
         found = self._get(key)
-        return None if found is None else (found[0], _stored(key, *found[1:]))
+        if found is None:
+            return None
+        stored = _stored(key, *found[1:])
+        return decode(found[0]), stored
 
     def dates(self, table: TableName) -> list[str]:
         """Event dates that a table has an object for, in order; 1,000 are listed a call."""

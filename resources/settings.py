@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         60.0,
         ge=0,
         le=LONGEST_SECONDS,
-        description="Longest wait between two of them, whatever the CRM asks for.",
+        description="Longest wait between two of them; a CRM that asks for more ends the pull.",
     )
     crm_max_pages: int = Field(10_000, ge=1, description="Most pages of one pull.")
 

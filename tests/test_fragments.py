@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets import fragments
 from pipeline_assets.datasets.readings import DATASET
 from pipeline_assets.fragments import FragmentWriter, fragment_schema
 from pipeline_assets.parsing.records import record_schema
@@ -110,6 +111,24 @@ def test_each_date_has_its_rows_in_their_order_and_the_file_all_of_them(
     assert [each.malformed for each in found.loaded.fragments] == [0] * DATES + [BATCHES]
     malformed = table(found.fragments[HEAD.file_date])
     assert malformed["_raw"].to_pylist() == ["d;"] * BATCHES
+
+
+def test_the_rows_of_a_date_that_came_in_many_batches_are_one_row_group(
+    landfall: Landfall,
+) -> None:
+    found = stored(landfall, 0)
+
+    for body in found.fragments.values():
+        assert pq.ParquetFile(pa.BufferReader(body)).num_row_groups == 1
+
+
+def test_row_groups_are_bounded_by_the_text_in_them(
+    landfall: Landfall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fragments, "GATHERED_BYTES", 100)
+    (first, *_) = stored(landfall, 0).fragments.values()
+
+    assert pq.ParquetFile(pa.BufferReader(first)).num_row_groups > 1
 
 
 def test_a_file_without_records_has_no_fragment(landfall: Landfall) -> None:

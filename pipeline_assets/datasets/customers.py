@@ -11,7 +11,7 @@ from pipeline_assets.dataset import Dataset, GoldTable, Keep, LatestView
 from pipeline_assets.parsing.formats import Format, Kind, Writing
 
 if TYPE_CHECKING:
-    from pandera.polars import DataFrameSchema
+    from pandera.polars import Check, DataFrameSchema
 
 DEFAULT_REGION = "US"
 """Where a phone number without a country code belongs, if its record names no country."""
@@ -42,6 +42,8 @@ REGIONS = {
 """What countries are often called in the place of their ISO 3166-1 code of two letters."""
 LONGEST_ID_BYTES = 2048
 """A partition key of DynamoDB. Source: "Constraints in Amazon DynamoDB", Developer Guide."""
+LONGEST_TEXT_BYTES = 32 * 1024
+"""Any other text: all of them and the key are well within an item's 400 KB (same source)."""
 EMAIL = (
     r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@"
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$"
@@ -61,22 +63,25 @@ def contract() -> "DataFrameSchema":
     """Contract of silver's business columns."""
     import pandera.polars as pa  # noqa: PLC0415 - half a second that only validation needs
 
-    fits_a_key = pa.Check(
-        lambda ids: ids.lazyframe.select(pl.col(ids.key).str.len_bytes() <= LONGEST_ID_BYTES),
-        name="fits_a_key",
-        description=f"at most {LONGEST_ID_BYTES:,} bytes, as a key of DynamoDB",
-    )
+    def at_most(limit: int, name: str) -> "Check":
+        return pa.Check(
+            lambda texts: texts.lazyframe.select(pl.col(texts.key).str.len_bytes() <= limit),
+            name=name,
+            description=f"at most {limit:,} bytes, as DynamoDB has to take it",
+        )
+
+    fits = at_most(LONGEST_TEXT_BYTES, "fits_an_item")
     tiers = [*(name for name, _ in TIERS), LOWEST_TIER]
     return pa.DataFrameSchema(
         {
-            "customer_id": pa.Column(pl.String, fits_a_key),
-            "full_name": pa.Column(pl.String),
+            "customer_id": pa.Column(pl.String, at_most(LONGEST_ID_BYTES, "fits_a_key")),
+            "full_name": pa.Column(pl.String, fits),
             "email": pa.Column(
-                pl.String, pa.Check.str_matches(EMAIL, name="is_an_address"), nullable=True
+                pl.String, [pa.Check.str_matches(EMAIL, name="is_an_address"), fits], nullable=True
             ),
-            "phone": pa.Column(pl.String, nullable=True),
+            "phone": pa.Column(pl.String, fits, nullable=True),
             "phone_valid": pa.Column(pl.Boolean),
-            "country": pa.Column(pl.String, nullable=True),
+            "country": pa.Column(pl.String, fits, nullable=True),
             "loyalty_points": pa.Column(pl.Int64, nullable=True),
             "loyalty_tier": pa.Column(pl.String, pa.Check.isin(tiers)),
             "created_at": pa.Column(UTC_MICROSECONDS, nullable=True),

@@ -121,10 +121,8 @@ def _understand(content: Content, layout: Layout) -> _File | None:
 
 def _check_repeated(file: _File, layout: Layout) -> None:
     """Refuse a header whose names, in ``_rescued`` of every row, are too much for the file."""
-    repeated, limits = file.rows * file.header.rescued_bytes, layout.limits
-    if repeated > limits.decompressed_bytes:
-        stored = file.content.path.stat().st_size
-        check_ratio(file.content.key, repeated, stored, limits.ratio, how="repeated names'")
+    repeated, stored = file.rows * file.header.rescued_bytes, file.content.path.stat().st_size
+    check_ratio(file.content.key, repeated, stored, layout.limits.ratio, how="repeated names'")
 
 
 def _after(yielded: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -37,6 +37,7 @@ class _Column:
         path: its dotted path.
         width: bytes of a value; null where each has its own.
         may_stay: whether Arrow can leave it as a dictionary.
+        repeats: whether one row can hold any number of values.
         values: of a row, on average of the row group that has most.
         longest: bytes of a value, on average of the page with the longest ones.
         total: bytes of all values; infinite where pages repeat them.
@@ -47,6 +48,7 @@ class _Column:
     path: str
     width: int | None
     may_stay: bool
+    repeats: bool
     values: float = 1.0
     longest: float = 0.0
     total: float = 0.0
@@ -56,7 +58,12 @@ class _Column:
     @property
     def stays(self) -> bool:
         """Whether it is left as a dictionary, because its values repeated could be huge."""
-        return self.may_stay and self.dictionary > SHORT_DICTIONARY
+        return self.may_stay and (self.repeats or self.dictionary > SHORT_DICTIONARY)
+
+    @property
+    def largest_value(self) -> int:
+        """Bytes that a reference of a page to a value may become."""
+        return self.width or (0 if self.stays else self.dictionary)
 
     def weigh(self, page: Page) -> None:
         """Take a page into account."""
@@ -115,6 +122,8 @@ def reading_of(
             for page in pages_of(stream, chunk, key):
                 sizes.add_page(page)
                 column.weigh(page)
+            if column.repeats:
+                sizes.check_row(chunk.values * column.largest_value)
     sizes.check_held(sum(each.page + each.dictionary for each in columns))
     stay = tuple(each.path for each in columns if each.stays)
     return Reading(_rows_at_a_time(columns, layout), stay)
@@ -142,6 +151,10 @@ class _Sizes:
         check_size(self.key, self.pages, self.limits)
         check_ratio(self.key, self.pages, self.stored, self.limits.ratio)
 
+    def check_row(self, size: int) -> None:
+        """What a row may become that holds all values of a row group."""
+        check_ratio(self.key, size, self.stored, self.limits.ratio, how="decoded")
+
     def check_held(self, size: int) -> None:
         most = PAGES_IN_RECORDS * self.limits.record_bytes
         if size > most:
@@ -158,7 +171,7 @@ def _column(told: pq.ColumnSchema) -> _Column:
     fixed = told.length if told.physical_type == "FIXED_LEN_BYTE_ARRAY" else None
     width = WIDTHS.get(told.physical_type, fixed)
     may_stay = width is None and told.logical_type.type in AS_DICTIONARY
-    return _Column(told.path, width, may_stay)
+    return _Column(told.path, width, may_stay, repeats=told.max_repetition_level > 0)
 
 
 def _rows_at_a_time(columns: list[_Column], layout: Layout) -> int:

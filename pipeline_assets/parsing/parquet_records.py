@@ -154,6 +154,8 @@ def _damage_named(key: str) -> Iterator[None]:
     """
     try:
         yield
+    except pa.ArrowMemoryError:
+        raise  # the machine's memory, not the file: its pages were held to the limits
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise damaged(key, error) from error
     except OSError as error:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline_assets.contract import validate
 from pipeline_assets.dataset import Keep
-from pipeline_assets.datasets.customers import DATASET, REGIONS
+from pipeline_assets.datasets.customers import DATASET, LONGEST_TEXT_BYTES, REGIONS
 from pipeline_assets.errors import DatasetDeclarationError
 from pipeline_assets.refine import RefinedDate, refine
 
@@ -143,6 +143,24 @@ def test_every_region_that_a_name_stands_for_is_known_to_the_library() -> None:
 )
 def test_an_id_that_no_key_takes_is_quarantined(customer_id: str, reasons: list[str]) -> None:
     assert reasons_of(id=customer_id) == reasons
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        ("first_name", "full_name"),
+        ("email_address", "email"),
+        ("phone_number", "phone"),
+        ("country", "country"),
+    ],
+)
+def test_a_text_that_no_item_takes_costs_its_row_alone(field: str, column: str) -> None:
+    longest = "é" * (LONGEST_TEXT_BYTES // 2)
+
+    assert f"{column}_fits_an_item" not in reasons_of(**{field: longest, "last_name": None})
+    assert f"{column}_fits_an_item" in "; ".join(
+        reasons_of(**{field: f"{longest}x", "last_name": None})
+    )
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,26 @@ def test_a_long_value_in_each_item_of_a_list_is_refused_in_little_memory(tmp_pat
     assert found["peak"] < 400
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (pa.string(), "bytes in a record where"),
+        (pa.binary(4_000), "decoded bytes for each stored one"),
+    ],
+    ids=["string", "fixed length"],
+)
+def test_a_row_that_holds_every_value_of_its_group_is_refused_in_little_memory(
+    tmp_path: Path, kind: pa.DataType, said: str
+) -> None:
+    values, rows = 400_000, 60_000
+    indices = pa.array(np.zeros(values, dtype="int32"))
+    items = pa.DictionaryArray.from_arrays(indices, pa.array([b"v" * 4_000]).cast(kind))
+    lists = pa.ListArray.from_arrays(pa.array([0] + [values] * rows, pa.int32()), items)
+    found = read_in_a_process(parquet(pa.table({"b": lists}), store_schema=False), tmp_path)
+    assert said in found["said"]
+    assert found["peak"] < 400
+
+
 def test_values_that_each_begin_with_the_one_before_are_refused_in_little_memory(
     tmp_path: Path,
 ) -> None:

@@ -66,7 +66,7 @@ def test_a_wait_is_a_number_of_seconds_or_a_date(value: str | None, seconds: flo
 
 @pytest.mark.parametrize(
     ("asked", "waited"),
-    [("0", True), ("2", True), ("7", 7.0), ("3600", 20.0), (None, True)],
+    [("0", True), ("2", True), ("7", 7.0), ("20", 20.0), ("3600", False), (None, True)],
 )
 def test_the_crm_decides_on_the_wait_between_the_ordinary_and_the_longest(
     asked: str | None, *, waited: float | bool

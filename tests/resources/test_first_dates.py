@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 import pytest
 
+from pipeline_assets.errors import StaleWriteError
 from resources.aws import Aws
-from resources.first_dates import BUCKETS, FirstDates, bucket_of
+from resources.first_dates import BUCKETS, FirstDates, Seen, bucket_of
 from resources.lake import Lake
 
 DAYS = [f"2025-03-{day:02}" for day in range(1, 9)]
@@ -19,8 +20,8 @@ def firsts(aws: Aws) -> FirstDates:
     return FirstDates(Lake(aws), "new_users", threads=4)
 
 
-def users(*names: str) -> pl.Series:
-    return pl.Series("user_id", names, dtype=pl.String)
+def users(*names: str, version: int = 1) -> Seen:
+    return Seen(pl.Series("user_id", names, dtype=pl.String), version)
 
 
 def expected(seen: Mapping[str, list[str]]) -> dict[str, int]:
@@ -95,6 +96,17 @@ def test_refreshes_at_the_same_time_lose_nothing_and_none_takes_an_old_count_for
     assert firsts.count().by_date == expected(seen)
     for counted in counts:
         assert counted.by_date == expected(seen) or not firsts.is_current(counted)
+
+
+@pytest.mark.parametrize("then", [users("c", version=3), users(version=3)], ids=["some", "none"])
+def test_a_run_that_lost_its_date_puts_nothing_back(firsts: FirstDates, then: Seen) -> None:
+    firsts.replace({DAYS[0]: users("a", "b", version=1), DAYS[2]: users("a", version=1)})
+    stands = firsts.replace({DAYS[0]: then})
+
+    with pytest.raises(StaleWriteError):
+        firsts.replace({DAYS[0]: users("a", "b", version=2), DAYS[2]: users("z", version=9)})
+
+    assert firsts.count().by_date == stands.by_date
 
 
 def test_counts_are_current_until_the_index_changes(firsts: FirstDates) -> None:

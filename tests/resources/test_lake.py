@@ -206,6 +206,8 @@ def test_an_object_of_another_program_is_not_taken_for_a_table(lake: Lake) -> No
     lake.aws.s3.put_object(Bucket=lake.aws.settings.lake_bucket, Key=key, Body=b"?")
     with pytest.raises(ForeignObjectError, match="silver/events"):
         lake.replace(EVENTS, DATE, ROWS, version=1, expected=UNREAD)
+    with pytest.raises(ForeignObjectError, match="silver/events"):
+        lake.read_stored(EVENTS, DATE)
 
 
 def test_reading_what_is_missing_names_it(lake: Lake) -> None:
