@@ -17,8 +17,11 @@ from resources.local_aws.provision import provision
 from resources.local_aws.record import RECORD_FILE
 from resources.settings import Settings, load_settings
 
-# On a slow machine an example takes as long as it takes.
-hypothesis_settings.register_profile("landfall", deadline=None)
+# On a slow machine an example takes as long as it takes. CI tries the same examples every time, so
+# that it judges a change by that change; everyone else's runs look for new ones.
+hypothesis_settings.register_profile(
+    "landfall", deadline=None, derandomize=bool(os.environ.get("CI"))
+)
 hypothesis_settings.load_profile("landfall")
 
 
