@@ -1,5 +1,6 @@
 """Text as received to typed values: what the conform functions of datasets are made of."""
 
+from datetime import UTC, datetime
 from functools import cache
 
 import duckdb
@@ -14,6 +15,9 @@ ISO_ZONE = r"(?:[Zz]|[0-9][+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 """What ``utc_time`` gives."""
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 DECIMAL_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
@@ -34,15 +38,17 @@ def utc_time(text: pl.Expr) -> pl.Expr:
 
     Accepted are ``T`` or a space between date and time, seconds with or without up to nine digits
     of fraction (cut to six) or no seconds, and ``Z``, an offset, or nothing, which is taken for
-    UTC. A date alone has no time of day and is not accepted.
+    UTC. A date alone has no time of day and is not accepted, nor a time that is before the year 1
+    or after 9999 in UTC: Python has none of these.
     """
     plain = text.str.contains(PLAIN_TIME)
     other = text.str.contains(ISO_TIME) & ~plain
     # The first form is nearly every row's in practice, and several times faster to read.
-    return pl.coalesce(
+    read = pl.coalesce(
         _parsed(pl.when(plain).then(text), "%Y-%m-%dT%H:%M:%SZ"),
         _parsed(_normal_time(pl.when(other).then(text)), "%Y-%m-%dT%H:%M:%S%.f%#z"),
     )
+    return pl.when(read.is_between(EARLIEST, LATEST)).then(read)
 
 
 def _parsed(text: pl.Expr, form: str) -> pl.Expr:

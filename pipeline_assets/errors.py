@@ -438,7 +438,7 @@ class UnknownFileError(LandfallError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"The ledger knows no file {name!r}: give the whole key below the landing bucket, such "
-            "as events/dt=2025-01-31/web.csv, or a file id of 16 digits. A file that landed a "
+            "as events/dt=2025-01-31/web.csv, or a file id of 16 hex digits. A file that landed a "
             "moment ago is known after the next tick."
         )
 

@@ -13,8 +13,8 @@ DAYS_AHEAD = 1
 """Tomorrow has a partition today: clocks differ, and days begin at different times."""
 
 _KEY_DATES = (
-    re.compile(r"(?:^|/)dt=(\d{4})-(\d{2})-(\d{2})(?:/|$)"),
-    re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/"),
+    re.compile(r"(?:^|/)dt=([0-9]{4})-([0-9]{2})-([0-9]{2})(?:/|$)"),
+    re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/"),
 )
 
 

@@ -246,7 +246,7 @@ def _what_next(
     behind = [each.event_date for each in accounts if each.tables is Tables.TO_BE_REFRESHED]
     if state is FileState.LOADED and held:
         return (
-            f"It is loaded, but held, with the former tables: {some(tuple(held))}. If this file is "
+            f"It is loaded, but held as it was: {some(tuple(held))}. If this file is "
             "the cause, land a sound one at the same key, or take it out: `landfall forget --key`."
         )
     if state is FileState.LOADED and behind:

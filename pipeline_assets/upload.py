@@ -33,6 +33,11 @@ def plan_uploads(paths: Sequence[Path], dataset: str, key: str | None) -> list[U
     prefix = found.name
     if key is not None and (len(paths) != 1 or not paths[0].is_file()):
         raise ConfigurationError("--key names the place of one file: give exactly one file.")
+    if key is not None and not set(key.split("/")).isdisjoint({"", ".", ".."}):
+        raise ConfigurationError(
+            f"--key {key!r} is no place: give names with a slash between them, such as "
+            "dt=2025-01-31/web.csv."
+        )
     named = [pair for path in paths for pair in _named(path)]
     if not named:
         raise NothingToLandError([str(path) for path in paths])

@@ -158,6 +158,8 @@ class Crm:
         cause = None
         if url is None:
             cause = "its `next_page` is no address"
+        elif url.userinfo:
+            cause = "its `next_page` has a user and password in it"
         elif _origin(url) != _origin(place.url):
             cause = f"its `next_page` leads to another host, {url.host!r}"
         elif url in seen:
@@ -182,10 +184,7 @@ def first_url(setting: str) -> httpx.URL:
         raise ConfigurationError(
             "LANDFALL_CRM_URL is not set: set it to the address of the CRM's customers."
         )
-    try:
-        url = httpx.URL(setting.strip())
-    except httpx.InvalidURL:
-        url = httpx.URL("")
+    url = _address(httpx.URL(), setting.strip()) or httpx.URL("")
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
         raise ConfigurationError(
             "LANDFALL_CRM_URL is not usable: give an address like https://crm.example/customers, "
@@ -198,9 +197,15 @@ def next_url(url: httpx.URL, next_page: int | str) -> httpx.URL | None:
     """Address of the page after one: of that number, or at that address or path; or None."""
     if isinstance(next_page, int):
         return url.copy_set_param(PAGE_PARAMETER, next_page)
+    return _address(url, next_page)
+
+
+def _address(base: httpx.URL, text: str) -> httpx.URL | None:
+    """The address that a text is, seen from another one; or None."""
     try:
-        return url.join(next_page).copy_with(fragment=None)
-    except (httpx.InvalidURL, UnicodeError):  # half a surrogate pair is no letter
+        url = base.join(text).copy_with(fragment=None)
+        return url if url.host.encode("idna") or not url.host else None
+    except (httpx.InvalidURL, UnicodeError):  # half a surrogate pair is no letter, xn-- no name
         return None
 
 

@@ -1,11 +1,14 @@
 """Every setting, read from the environment when it is first needed, never at import."""
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline_assets.errors import ConfigurationError
@@ -17,8 +20,20 @@ LONGEST_SECONDS = 365 * 24 * 60 * 60.0
 """No wait, lease or limit is longer than a year; a time plus far more is none that Python knows."""
 BUCKET_NAME = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 """Amazon S3 User Guide, "General purpose bucket naming rules"."""
+QUEUE_NAME = r"[A-Za-z0-9_-]{1,80}"
+"""A standard queue's, as CreateQueue takes it (Amazon SQS API reference)."""
+TABLE_NAME = r"^[A-Za-z0-9_.-]{3,255}$"
+"""As CreateTable takes it (Amazon DynamoDB API reference)."""
+TABLE_PREFIX = r"^[A-Za-z0-9_.-]{0,200}$"
 TOPIC = r"^(arn:.+|[A-Za-z0-9_-]{1,256})$"
 """A name as CreateTopic takes it (Amazon SNS API reference), or an ARN."""
+
+
+def _named(folder: object) -> object:
+    """Refuse a blank name, which would stand for the current folder and all that lies there."""
+    if isinstance(folder, str) and not folder.strip():
+        raise PydanticCustomError("blank", "name a folder, or unset the variable")
+    return folder
 
 
 class Environment(StrEnum):
@@ -26,6 +41,13 @@ class Environment(StrEnum):
 
     LOCAL = "local"
     AWS = "aws"
+
+
+DIFFERENT = (
+    ("landing_bucket", "lake_bucket"),
+    ("landing_queue", "landing_dead_letter_queue", "dead_letter_queue"),
+)
+"""Settings that name things which must not be the same."""
 
 
 class Settings(BaseSettings):
@@ -42,7 +64,9 @@ class Settings(BaseSettings):
     env: Environment = Field(
         Environment.LOCAL, description="`aws` uses the real account that boto3 finds."
     )
-    home: Path = Field(Path(".landfall"), description="State of the local AWS and of Dagster.")
+    home: Annotated[Path, BeforeValidator(_named)] = Field(
+        Path(".landfall"), description="State of the local AWS and of Dagster."
+    )
     local_port: int = Field(4566, ge=1, le=65535, description="Port of the local AWS.")
 
     landing_bucket: str = Field(
@@ -53,17 +77,18 @@ class Settings(BaseSettings):
     )
     landing_queue: str = Field(
         "landfall-landing",
+        pattern=rf"^({QUEUE_NAME})?$",
         description="SQS queue of landing events; empty where the bucket notifies none, so that "
         "only its listing tells what landed.",
     )
     landing_dead_letter_queue: str = Field(
         "landfall-landing-dlq",
-        min_length=1,
+        pattern=f"^{QUEUE_NAME}$",
         description="Takes messages that ten receives could not settle.",
     )
     dead_letter_queue: str = Field(
         "landfall-dead-letters",
-        min_length=1,
+        pattern=f"^{QUEUE_NAME}$",
         description="Takes one message for every file that is given up.",
     )
     alerts_topic: str = Field(
@@ -72,10 +97,12 @@ class Settings(BaseSettings):
         description="SNS topic for alerts: its name or its ARN.",
     )
     ledger_table: str = Field(
-        "landfall-ledger", min_length=3, description="DynamoDB table of the ledger."
+        "landfall-ledger", pattern=TABLE_NAME, description="DynamoDB table of the ledger."
     )
     serving_prefix: str = Field(
-        "landfall-", description="What the names of the serving tables begin with."
+        "landfall-",
+        pattern=TABLE_PREFIX,
+        description="What the names of the serving tables begin with.",
     )
 
     crm_url: str = Field(
@@ -249,10 +276,22 @@ def load_settings() -> Settings:
         ConfigurationError: naming the variable, its value and what was expected.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "LANDFALL_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(
             f"{name}={first['input']!r} is not usable: {first['msg']}."
         ) from None
+    for names in DIFFERENT:
+        _refuse_equal({name: getattr(settings, name) for name in names})
+    return settings
+
+
+def _refuse_equal(values: Mapping[str, str]) -> None:
+    first: dict[str, str] = {}
+    for name, value in values.items():
+        other = first.setdefault(value, name)
+        if other != name:
+            one, two = (f"LANDFALL_{each.upper()}" for each in (other, name))
+            raise ConfigurationError(f"{one} and {two} are both {value!r}: give each its own.")

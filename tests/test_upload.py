@@ -70,3 +70,11 @@ def test_a_name_that_the_dataset_would_refuse_is_refused_before_anything_lands(
 
     (folder / "notes.txt").unlink()
     assert len(plan_uploads([folder], "logs", None)) == 2
+
+
+@pytest.mark.parametrize("key", ["", "/x.csv", "dt=2025-03-01/../x.csv", "a//b.csv", "."])
+def test_a_key_that_is_no_place_is_refused(tmp_path: Path, key: str) -> None:
+    path = made(tmp_path, "a.csv") / "a.csv"
+
+    with pytest.raises(ConfigurationError, match="is no place"):
+        keys(path, key=key)

@@ -52,7 +52,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         if (self.key is not None) + (self.date is not None) + self.all != 1:
-            raise WrongSelectionError("Give exactly one of key, date and all.")
+            raise WrongSelectionError(
+                "Give exactly one of --key, --date and --all; --dead takes the dead ones of those."
+            )
         if self.date is not None and not _is_date(self.date):
             raise WrongSelectionError(
                 f"{self.date!r} is no date: write it as YYYY-MM-DD, such as 2025-01-31."

@@ -271,3 +271,18 @@ def test_gold_has_the_customers_of_the_date() -> None:
 def test_a_newest_column_asks_for_the_last_of_equal_rows() -> None:
     with pytest.raises(DatasetDeclarationError, match="'updated_at' as newest"):
         replace(DATASET, keep=Keep.FIRST)
+
+
+@pytest.mark.parametrize(
+    "beyond", ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+@pytest.mark.parametrize("field", ["updated_at", "created_at"])
+def test_a_time_that_python_has_not_costs_its_row_alone(field: str, beyond: str) -> None:
+    assert reasons_of(**{"updated_at": "2025-01-01T00:00:00Z", field: beyond}) == [
+        f"{field}_readable"
+    ]
+
+
+@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_first_and_the_last_time_are_times(edge: str) -> None:
+    assert silver_of(updated_at=edge)["updated_at"].isoformat()[:19] == edge[:19]

@@ -184,6 +184,7 @@ def test_no_answer_is_tried_again_and_then_told(url: str, server: CrmServer) -> 
     [
         ("http://other.example/customers?page=2", "another host, 'other.example'"),
         ("//other.example/customers", "another host"),
+        ("http://mu:pw@127.0.0.1/customers", "has a user and password in it"),
         ("https://127.0.0.1/customers", "another host"),
         ("/customers", "was read before"),
         ("", "was read before"),

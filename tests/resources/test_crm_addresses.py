@@ -34,7 +34,11 @@ NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "crm.example", "ftp://crm.example", "https://", "https://u:pw-hidden@crm.example"]
+    "wrong",
+    [
+        *("", "crm.example", "ftp://crm.example", "https://", "https://u:pw-hidden@crm.example"),
+        *("http://xn--/", "http://xn--a/", "http://..:80/"),
+    ],
 )
 def test_an_address_that_is_none_is_told_without_a_password(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="LANDFALL_CRM_URL") as told:
@@ -91,3 +95,8 @@ def test_whatever_the_header_says_it_is_a_wait_or_none(value: str) -> None:
 
 def test_half_a_surrogate_pair_is_no_address() -> None:
     assert next_url(httpx.URL("http://crm.example/"), "/\ud800") is None
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "..:80"])
+def test_a_host_that_is_no_name_is_no_address(host: str) -> None:
+    assert next_url(httpx.URL("http://crm.example/"), f"http://{host}/") is None

@@ -47,3 +47,59 @@ def test_a_name_that_no_topic_can_have_is_refused(
 
     with pytest.raises(ConfigurationError, match="LANDFALL_ALERTS_TOPIC"):
         load_settings()
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize("home", ["", "  "])
+def test_a_blank_home_is_refused(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.setenv("LANDFALL_HOME", home)
+
+    with pytest.raises(ConfigurationError, match=r"LANDFALL_HOME=.* name a folder"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LANDING_QUEUE", "a b"),
+        ("DEAD_LETTER_QUEUE", ""),
+        ("LANDING_DEAD_LETTER_QUEUE", "q" * 81),
+        ("LEDGER_TABLE", "'ledger'"),
+        ("SERVING_PREFIX", " "),
+    ],
+)
+def test_names_that_aws_would_refuse_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"LANDFALL_{name}", value)
+
+    with pytest.raises(ConfigurationError, match=f"LANDFALL_{name}="):
+        load_settings()
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_a_bucket_without_a_queue_has_no_name_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDFALL_LANDING_QUEUE", "")
+
+    assert load_settings().landing_queue == ""
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("LANDING_BUCKET", "LAKE_BUCKET"),
+        ("LANDING_QUEUE", "DEAD_LETTER_QUEUE"),
+        ("LANDING_QUEUE", "LANDING_DEAD_LETTER_QUEUE"),
+        ("LANDING_DEAD_LETTER_QUEUE", "DEAD_LETTER_QUEUE"),
+    ],
+)
+def test_two_things_with_one_name_are_refused(
+    monkeypatch: pytest.MonkeyPatch, one: str, two: str
+) -> None:
+    for name in (one, two):
+        monkeypatch.setenv(f"LANDFALL_{name}", "the-same")
+
+    with pytest.raises(ConfigurationError, match=f"LANDFALL_{one} and LANDFALL_{two} are both"):
+        load_settings()
