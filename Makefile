@@ -43,7 +43,7 @@ test-order: $(INSTALLED) ## The whole real input in two halves and in reverse: t
 	$(BIN)/python -m pytest -m long
 
 # FAULTS=race runs one kind, TRIALS=5 so many of each, LANES=3 so many side by side.
-faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (40 minutes)
+faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (80 minutes)
 	$(BIN)/python tests/faults $(if $(FAULTS),--kind $(FAULTS)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(LANES),--lanes $(LANES))
 

@@ -69,7 +69,7 @@ HEAD = """\
 AGAIN = """
 ## Again
 `make faults` runs what has not been run yet with this code (`--fresh` starts over); the whole takes
-about forty minutes on 2 cores. This page is written when no trial is left; until then
+about eighty minutes on 2 cores. This page is written when no trial is left; until then
 `build/faults/report.md` has the same about a part. `make faults FAULTS=race` runs one kind. A trial
 by its id, with its logs kept: `.venv/bin/python tests/faults --only "TRIAL"`.
 """
