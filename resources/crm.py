@@ -204,9 +204,10 @@ def _address(base: httpx.URL, text: str) -> httpx.URL | None:
     """The address that a text is, seen from another one; or None."""
     try:
         url = base.join(text).copy_with(fragment=None)
-        return url if url.host.encode("idna") or not url.host else None
-    except (httpx.InvalidURL, UnicodeError):  # half a surrogate pair is no letter, xn-- no name
+        url.host.encode("idna")  # which fails for what no name server can be asked for
+    except (httpx.InvalidURL, UnicodeError):  # half a surrogate pair is no letter
         return None
+    return url
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
