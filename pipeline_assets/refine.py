@@ -21,6 +21,8 @@ EXAMPLES = 3
 PROBED_ROWS = 1_000
 """Rows that are judged at a time to find a valid one: nearly always the first of them is."""
 SILVER_PROVENANCE = ("event_date", "_file_id", "_row")
+MALFORMED = "malformed: "
+REASON_SEPARATOR = "; "
 QUARANTINE_SCHEMA = pl.Schema(
     {
         "event_date": pl.Date,
@@ -60,6 +62,8 @@ class RefinedDate:
         bronze_rows: rows that came in.
         duplicates: valid rows that equal one that was kept.
         outcomes: one per rule, in the rules' order.
+        rows_elsewhere: rows that files have on other dates which here have none but such as could
+            not be dated; what is in quarantine is held against these too.
     """
 
     silver: pl.DataFrame
@@ -67,6 +71,7 @@ class RefinedDate:
     bronze_rows: int
     duplicates: int
     outcomes: tuple[RuleOutcome, ...]
+    rows_elsewhere: int = 0
 
     @property
     def silver_rows(self) -> int:
@@ -81,7 +86,8 @@ class RefinedDate:
     @property
     def quarantine_share(self) -> float:
         """Quarantined among all bronze rows, 0 to 1; 0 where there are none."""
-        return self.quarantined / self.bronze_rows if self.bronze_rows else 0.0
+        rows = self.bronze_rows + self.rows_elsewhere
+        return self.quarantined / rows if rows else 0.0
 
     @property
     def conserved(self) -> bool:
@@ -129,6 +135,32 @@ def refine(
         duplicates=valid.height - silver.height,
         outcomes=_outcomes(well_formed, verdicts, dataset, bronze.height),
     )
+
+
+def undated_files(
+    refined: RefinedDate, dataset: Dataset, rows: Mapping[str, int]
+) -> dict[str, int]:
+    """Files that have no row on a date but such as nothing dates: those go by their file's date.
+
+    Args:
+        refined: the date.
+        dataset: the dataset.
+        rows: how many rows each file has on the date, by file id.
+
+    Returns:
+        Those rows by file id.
+    """
+    of_time = {
+        each.rule.name for each in refined.outcomes if each.rule.column == dataset.event_time
+    }
+    reasons = pl.col("reasons")
+    is_undated = reasons.str.starts_with(MALFORMED) | (
+        reasons.str.split(REASON_SEPARATOR).list.set_intersection(sorted(of_time)).list.len() > 0
+    )
+    undated = dict(
+        refined.quarantine.filter(is_undated).group_by("_file_id").agg(pl.len()).iter_rows()
+    )
+    return {each: rows[each] for each, count in undated.items() if rows[each] == count}
 
 
 def has_valid_row(records: pl.DataFrame, dataset: Dataset, event_date: date) -> bool:
@@ -214,7 +246,7 @@ def _deduplicated(valid: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
 
 def _malformed(located: pl.DataFrame) -> pl.DataFrame:
     return located.filter(pl.col("_error").is_not_null()).with_columns(
-        pl.format("malformed: {}", "_error").alias("reasons"), pl.col("_raw").alias("record")
+        pl.format(f"{MALFORMED}{{}}", "_error").alias("reasons"), pl.col("_raw").alias("record")
     )
 
 
@@ -226,7 +258,9 @@ def _invalid(well_formed: pl.DataFrame, verdicts: pl.DataFrame, dataset: Dataset
     ]
     return well_formed.filter(broken).with_columns(
         verdicts.filter(broken)
-        .select(pl.concat_str(reasons, separator="; ", ignore_nulls=True).alias("reasons"))
+        .select(
+            pl.concat_str(reasons, separator=REASON_SEPARATOR, ignore_nulls=True).alias("reasons")
+        )
         .to_series(),
         _record(dataset),
     )

@@ -7,7 +7,7 @@ writes none of them: the refused date is held, and its neighbours are refreshed 
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ from pipeline_assets.errors import DateRefusedError, FragmentMissingError, Landf
 from pipeline_assets.fragments import fragment_schema
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer, lake_out, partitioned
-from pipeline_assets.refine import RefinedDate, refine
+from pipeline_assets.refine import MALFORMED, RefinedDate, refine, undated_files
 from resources.lake import TableName
 from resources.landfall import Landfall
 from resources.ledger.dates import Refresh
@@ -144,10 +144,26 @@ def refresh_date(holding: Holding, refresh: Refresh) -> RefreshedDate:
     )
     return RefreshedDate(
         refresh,
-        refined,
+        _with_rows_elsewhere(holding, manifest, refined),
         stored.etag if stored else None,
         quarantined.etag if quarantined else None,
     )
+
+
+def _with_rows_elsewhere(
+    holding: Holding, manifest: Sequence[Fragment], refined: RefinedDate
+) -> RefinedDate:
+    """Hold rows that nothing dates against their whole files, whose other rows are elsewhere.
+
+    One broken line of a thousand would else be all that its file has on this date, and hold it.
+    """
+    if refined.quarantine_share <= holding.dataset.quarantine_threshold:
+        return refined
+    rows = {entry.file_id: entry.rows for entry in manifest}
+    undated = undated_files(refined, holding.dataset, rows)
+    heads = holding.landfall.ledger.files.heads(undated)
+    elsewhere = sum(head.records - undated[head.file_id] for head in heads.values())
+    return replace(refined, rows_elsewhere=max(0, elsewhere))
 
 
 def _behind(stored: int, known: int) -> str:
@@ -171,7 +187,7 @@ def refusal(dataset: Dataset, day: str, refined: RefinedDate) -> DateRefusedErro
         return DateRefusedError(dataset.name, day, reason)
     if refined.quarantine_share > dataset.quarantine_threshold:
         broken = [each.rule.name for each in refined.outcomes if each.failing]
-        malformed = sum(text.startswith("malformed") for text in refined.quarantine["reasons"])
+        malformed = sum(text.startswith(MALFORMED) for text in refined.quarantine["reasons"])
         culprits = refined.quarantine["landing_key"].value_counts(sort=True).head(CULPRITS)
         named = ", ".join(f"{key} ({rows})" for key, rows in culprits.iter_rows())
         reason = (
