@@ -1,6 +1,5 @@
 """Text as received to typed values: what the conform functions of datasets are made of."""
 
-from datetime import UTC, datetime
 from functools import cache
 
 import duckdb
@@ -16,8 +15,9 @@ ISO_ZONE = r"(?:[Zz]|[0-9][+-][0-9]{2}(?::?[0-9]{2})?)$"
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 """What ``utc_time`` gives."""
 
-EARLIEST = datetime.min.replace(tzinfo=UTC)
-LATEST = datetime.max.replace(tzinfo=UTC)
+EARLIEST = pl.lit(-62_135_596_800_000_000).cast(UTC_MICROSECONDS)
+LATEST = pl.lit(253_402_300_799_999_999).cast(UTC_MICROSECONDS)
+"""``datetime.min`` and ``datetime.max`` in UTC."""
 
 DECIMAL_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
