@@ -162,6 +162,7 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
     from resources import home_locks  # noqa: PLC0415
     from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
+    from resources.run_launcher.server_client import start_server  # noqa: PLC0415
 
     workspace = PROJECT / "workspace.yaml"
     if not workspace.is_file():
@@ -179,7 +180,8 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
         "LANDFALL_HOME": str(landfall.settings.home.resolve()),
         "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
     }
-    os.chdir(instance_home(landfall.settings))  # elsewhere Dagster warns of other dagster.yaml
+    os.chdir(environment["DAGSTER_HOME"])  # elsewhere Dagster warns of other dagster.yaml
+    start_server(Path(environment["DAGSTER_HOME"]), environment)  # so that no run waits for it
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, in our place
 

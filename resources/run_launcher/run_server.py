@@ -1,0 +1,230 @@
+"""The process that forks runs: ``python -m resources.run_launcher.run_server --home DIR``.
+
+It imports libraries, executes nothing of them, listens on a socket, and forks for every run that
+it is asked for. A run whose process dies without having ended it is reported by another fork. It
+ends when the process that started it has ended, once its last run has.
+"""
+
+import argparse
+import fcntl
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from resources.run_launcher.preload import preload
+from resources.run_launcher.server_address import ServerAddress, server_address
+from resources.run_launcher.worker import Worker
+
+PARENT_POLL_SECONDS = 0.5
+REQUEST_SECONDS = 5.0
+BACKLOG = 64
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of a run that was told to stop before Dagster listened for that."""
+
+
+@dataclass
+class RunServer:
+    """A listening socket and the processes that were forked for it.
+
+    Attributes:
+        listener: where runs are asked for; ``None`` once no more are taken.
+        lock: descriptor of the file whose lock makes it the instance's one server.
+        workers: the command of each run's process, by process id.
+        undertakers: processes that report a dead run.
+        stopping: set from a signal handler, so that no more runs are taken.
+    """
+
+    listener: socket.socket | None
+    lock: int
+    workers: dict[int, Sequence[str]] = field(default_factory=dict)
+    undertakers: set[int] = field(default_factory=set)
+    stopping: bool = False
+    _wakeup: tuple[int, int] = field(default_factory=os.pipe)
+
+    def serve(self, parent: int) -> None:
+        """Fork on demand; once the parent has ended, until the last process has."""
+        reading, writing = self._wakeup
+        for descriptor in self._wakeup:
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        while self.listener or self.workers or self.undertakers:
+            if self.stopping or os.getppid() != parent:
+                self._close()
+            waiting: list[int | socket.socket] = [reading]
+            waiting += [self.listener] if self.listener else []
+            ready, _, _ = select.select(waiting, [], [], PARENT_POLL_SECONDS)
+            if reading in ready:
+                os.read(reading, 4096)
+            self._reap()
+            if self.listener and self.listener in ready:
+                self._answer(self.listener)
+
+    def _close(self) -> None:
+        """Take no more runs; from now on another server may."""
+        if self.listener:
+            Path(self.listener.getsockname()).unlink(missing_ok=True)
+            self.listener.close()
+            os.close(self.lock)
+            self.listener = None
+
+    def _answer(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # it has gone again
+            return
+        with connection:
+            connection.settimeout(REQUEST_SECONDS)
+            try:
+                with connection.makefile("rb") as requests:
+                    request = json.loads(requests.readline())
+                command = [str(part) for part in request["command"]]
+                connection.sendall(json.dumps(self._start(command, connection)).encode() + b"\n")
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                _log().warning("a request was not answered: %r", error)
+
+    def _start(self, command: Sequence[str], connection: socket.socket) -> dict[str, object]:
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, too little memory
+            return {"fault": f"it could not fork: {error}"}
+        if pid == 0:
+            connection.close()
+            self._become(lambda: _execute(command))
+        self.workers[pid] = command
+        worker = Worker.of(pid)  # it is there until it is waited for, which is not now
+        return {"host": worker.host, "pid": worker.pid, "created": worker.created}
+
+    def _become(self, execute: Callable[[], int]) -> None:
+        """Go on as a forked child: nothing of the server stays with it. Does not return."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # A child that kept the lock would hold it for as long as it lives.
+            own = (*self._wakeup, *((self.lock, self.listener.fileno()) if self.listener else ()))
+            for descriptor in own:
+                os.close(descriptor)
+            code = execute()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except BaseException:  # noqa: BLE001 - nothing of a child may get into the server's loop
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Wait for whatever has ended; a run whose process failed is looked at."""
+        while self.workers or self.undertakers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self.undertakers.discard(pid)
+            command, code = self.workers.pop(pid, None), os.waitstatus_to_exitcode(status)
+            if command is not None and code:
+                self._send_undertaker(command, code)
+
+    def _send_undertaker(self, command: Sequence[str], code: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:  # run monitoring finds the run instead
+            _log().warning("a dead run was not reported: %s", error)
+            return
+        if pid == 0:
+            self._become(lambda: _report_dead(command, code))
+        self.undertakers.add(pid)
+
+
+def _log() -> logging.Logger:
+    """A logger of the server's own: runs inherit whatever the root logger is given."""
+    log = logging.getLogger("landfall.run_server")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s run server: %(message)s"))
+        log.addHandler(handler)
+        log.propagate = False
+    return log
+
+
+def _execute(command: Sequence[str]) -> int:
+    """Dagster's command line, as ``python -m dagster`` runs it."""
+    from dagster._cli import main as dagster  # noqa: PLC0415 - imported before the fork
+
+    sys.argv = ["dagster", *command]
+    try:
+        dagster()  # type: ignore[no-untyped-call]
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def _report_dead(command: Sequence[str], code: int) -> int:
+    """Fail the run of a process that ended without ending it, or cancel it if it was told to."""
+    from dagster import DagsterInstance, DagsterRunStatus  # noqa: PLC0415 - as in `_execute`
+    from dagster._grpc.types import ExecuteRunArgs  # noqa: PLC0415
+    from dagster._serdes import deserialize_value  # noqa: PLC0415
+
+    arguments = deserialize_value(command[-1], ExecuteRunArgs)
+    assert arguments.instance_ref is not None  # noqa: S101 - the launcher gives it
+    with DagsterInstance.from_ref(arguments.instance_ref) as instance:
+        run = instance.get_run_by_id(arguments.run_id)
+        if run is None or run.is_finished:
+            return 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        message = f"The process of the run ended with {how} before the run did."
+        if run.status is DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message)
+        else:
+            instance.report_run_failed(run, message)
+    return 0
+
+
+def _open(address: ServerAddress) -> RunServer | None:
+    """The one server of an address; ``None`` where another holds its lock."""
+    lock = os.open(address.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    address.socket.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address.socket))
+    listener.listen(BACKLOG)
+    return RunServer(listener, lock)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until the parent has ended; 0 also when another server serves already."""
+    parser = argparse.ArgumentParser(prog="resources.run_launcher.run_server", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="the Dagster home")
+    parser.add_argument("--parent", type=int, required=True, help="process that it ends with")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    preload()
+    server = _open(server_address(options.home))
+    if server:
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            server.stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        server.serve(options.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""How a process starts the run server of its instance, and asks it for a run."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from resources.run_launcher.server_address import RunServerError, ServerAddress, server_address
+from resources.run_launcher.worker import Worker, spawn
+
+START_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
+POLL_SECONDS = 0.02
+
+
+def start_server(
+    home: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Begin to start the server of a Dagster home; it ends with this process.
+
+    One that finds another already serving ends by itself.
+
+    Args:
+        home: the Dagster home.
+        environment: that of its runs, unless it is this process's own.
+    """
+    command = [sys.executable, "-m", "resources.run_launcher.run_server"]
+    command += ["--home", str(home), "--parent", str(os.getpid())]
+    return spawn(command, environment)
+
+
+def fork_run(home: Path, command: Sequence[str]) -> Worker:
+    """Have the server, which is started if there is none, fork a process for a run.
+
+    Args:
+        home: the Dagster home whose server is asked.
+        command: what ``python -m dagster`` would be given.
+
+    Raises:
+        RunServerError: there is no server and none could be started, or it did not answer.
+    """
+    request = json.dumps({"command": list(command)}).encode() + b"\n"
+    answer = json.loads(_ask(home, request))
+    if "fault" in answer:
+        raise RunServerError(str(answer["fault"]))
+    worker = Worker.parse(json.dumps(answer))
+    if worker is None:
+        raise RunServerError(f"the run server answered {answer!r}")
+    return worker
+
+
+def _ask(home: Path, request: bytes) -> bytes:
+    address = server_address(home)
+    with _connected(address, home) as connection:
+        connection.settimeout(ANSWER_SECONDS)
+        try:
+            connection.sendall(request)
+            with connection.makefile("rb") as answers:
+                answer = answers.readline()
+        except OSError as error:
+            raise RunServerError(f"the run server did not answer ({error})") from error
+    if not answer:
+        raise RunServerError("the run server ended before it answered")
+    return answer
+
+
+def _connected(address: ServerAddress, home: Path) -> socket.socket:
+    """A connection to the server, which is started when nobody listens."""
+    deadline = time.monotonic() + START_SECONDS
+    started: subprocess.Popen[bytes] | None = None
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(address.socket))
+        except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+            connection.close()
+        else:
+            return connection
+        if started is None:
+            started = start_server(home)
+        elif started.poll():
+            raise RunServerError(f"the run server ended with exit code {started.returncode}")
+        if time.monotonic() > deadline:
+            raise RunServerError(f"the run server did not listen within {START_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
