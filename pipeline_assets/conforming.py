@@ -41,17 +41,29 @@ def utc_time(text: pl.Expr) -> pl.Expr:
     UTC. A date alone has no time of day and is not accepted, nor a time that is before the year 1
     or after 9999 in UTC: Python has none of these.
     """
+    return text.map_batches(_utc_times, return_dtype=UTC_MICROSECONDS)
+
+
+def _utc_times(text: pl.Series) -> pl.Series:
+    # The first form is nearly every row's in practice, and several times faster to read: what has
+    # another is taken out, and put back when it is read.
     plain = text.str.contains(PLAIN_TIME)
-    other = text.str.contains(ISO_TIME) & ~plain
-    # The first form is nearly every row's in practice, and several times faster to read.
-    read = pl.coalesce(
-        _parsed(pl.when(plain).then(text), "%Y-%m-%dT%H:%M:%SZ"),
-        _parsed(_normal_time(pl.when(other).then(text)), "%Y-%m-%dT%H:%M:%S%.f%#z"),
-    )
-    return pl.when(read.is_between(EARLIEST, LATEST)).then(read)
+    read = _parsed(text.zip_with(plain, _nothing(text.len())), "%Y-%m-%dT%H:%M:%SZ")
+    others = (~plain).arg_true()
+    if len(others):
+        given = text.gather(others)
+        iso = given.zip_with(given.str.contains(ISO_TIME), _nothing(given.len()))
+        normal = iso.to_frame("text").select(_normal_time(pl.col("text"))).to_series()
+        read = read.scatter(others, _parsed(normal, "%Y-%m-%dT%H:%M:%S%.f%#z"))
+    in_calendar = pl.when(pl.col("read").is_between(EARLIEST, LATEST)).then(pl.col("read"))
+    return read.to_frame("read").select(in_calendar).to_series().alias(text.name)
 
 
-def _parsed(text: pl.Expr, form: str) -> pl.Expr:
+def _nothing(rows: int) -> pl.Series:
+    return pl.repeat(None, rows, dtype=pl.String, eager=True)
+
+
+def _parsed(text: pl.Series, form: str) -> pl.Series:
     return text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
 
 

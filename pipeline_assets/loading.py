@@ -1,11 +1,13 @@
 """Landed files become fragments: each is read, written and settled in the ledger by itself."""
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import dagster as dg
 
@@ -29,7 +31,7 @@ from resources.ledger.files import Claim
 from resources.ledger.model import FileHead, LoadedFile, UnreportedFile
 
 FILES_PER_SETTLEMENT = 64
-"""Files that are settled together: what a crash makes a run do again at most."""
+"""Files that are settled together; a crash makes a run do twice as many again at most."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
         return ReadFile(writer.store(landfall), reader.notes, writer.has_valid_row)
 
 
+_Loading: TypeAlias = list[tuple[Claim, "Future[ReadFile | LandfallError]"]]
+
+
 def load_files(
     landfall: Landfall,
     dataset: Dataset,
@@ -108,9 +113,23 @@ def load_files(
     """Load claimed files in parallel; each by itself succeeds or fails, as the report says."""
     settlement = _Settlement(landfall, dataset, run_id, report)
     with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
-        for group in _groups(claims):
-            outcomes = pool.map(lambda claim: _outcome(landfall, dataset, claim), group)
-            settlement.settle(zip(group, outcomes, strict=True))
+        loading: deque[_Loading] = deque()
+        try:
+            for group in _groups(claims):
+                loading.append(
+                    [(each, pool.submit(_outcome, landfall, dataset, each)) for each in group]
+                )
+                # The next group is loaded while the one before it is settled.
+                if len(loading) > 1:
+                    settlement.settle(_awaited(loading.popleft()))
+            while loading:
+                settlement.settle(_awaited(loading.popleft()))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _awaited(loading: _Loading) -> Iterator[tuple[Claim, ReadFile | LandfallError]]:
+    return ((claim, outcome.result()) for claim, outcome in loading)
 
 
 def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:

@@ -23,6 +23,7 @@ from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
 from sensors import landing, refresh
+from sensors.notifications import drain
 from sensors.reconcile import Walker
 
 REST_SECONDS = 0.2
@@ -124,6 +125,9 @@ class Worker:
         return left
 
     def _tick(self) -> list[RunRequest]:
+        until = time.monotonic() + self._landfall.settings.gather_seconds
+        while not drain(self._landfall) and not _is_past(until):
+            self._progress("registering what has landed")
         waiting = self._new(landing.tick(self._landfall, self._observer))
         return waiting or self._new(refresh.tick(self._landfall))
 

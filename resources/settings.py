@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         le=LONGEST_SECONDS,
         description="A tick receives no more messages, and sends no more letters, after so long.",
     )
+    gather_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=LONGEST_SECONDS,
+        description="While messages are left, no run is planned until a file has waited so long.",
+    )
     max_letters_per_tick: int = Field(
         500, ge=1, description="Dead letters that one landing tick sends at most."
     )

@@ -8,7 +8,7 @@ ledger is the inbox.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import RefreshDiedError
@@ -82,15 +82,24 @@ def _ready(
 ) -> dict[str, list[PendingFile]]:
     """Due files by file date, without the dates that have files under way."""
     ingests = [each for each in requests if each.run.kind is RequestKind.INGEST]
-    carried = {(file.file_id, file.epoch) for each in ingests for file in each.run.files}
+    carried = _carried(ingests)
     ready: dict[str, list[PendingFile]] = defaultdict(list)
     for file in pending:
-        due = is_due(file.due_at, file.wait, now) and (file.file_id, file.epoch) not in carried
+        due = is_due(file.due_at, file.wait, now) and _version(file) not in carried
         day = date.fromisoformat(file.file_date)
         if due and has_partition(dataset, day, now.astimezone(UTC).date()):
             ready[file.file_date].append(file)
     busy = {day for day in ready for each in ingests if each.covers(day)}
     return {day: files for day, files in ready.items() if day not in busy}
+
+
+def _carried(requests: Iterable[RunRequest]) -> set[tuple[str, int]]:
+    """File id and epoch of what stands in a request."""
+    return {_version(file) for each in requests for file in each.run.files}
+
+
+def _version(file: PendingFile | RequestedFile) -> tuple[str, int]:
+    return file.file_id, file.epoch
 
 
 def _first_batch(files: list[PendingFile], limits: Limits) -> list[PendingFile]:
@@ -132,6 +141,20 @@ def _run(dataset: Dataset, days: list[str], batches: dict[str, list[PendingFile]
     )
 
 
+def is_arriving(
+    pending: Iterable[PendingFile], requests: Sequence[RunRequest], now: datetime, seconds: float
+) -> bool:
+    """Whether every file that waits for its first run came within so many seconds.
+
+    While more of a backlog is coming in, planning those that are here would have their dates
+    refreshed anew for each part of it. A file from the future was registered by another clock.
+    """
+    carried = _carried(requests)
+    new = (file for file in pending if not file.attempts and _version(file) not in carried)
+    first = min((datetime.fromisoformat(file.due_at) for file in new), default=now)
+    return timedelta(0) <= now - first < timedelta(seconds=seconds)
+
+
 def tick(
     landfall: Landfall,
     observer: Observer,
@@ -147,7 +170,7 @@ def tick(
     Returns:
         Every ingest request that waits for a run, older ones that none has claimed yet included.
     """
-    drain(landfall)
+    is_drained = drain(landfall)
     waiting: list[RunRequest] = []
     holding: set[str] = set()
     for dataset in datasets():
@@ -155,13 +178,11 @@ def tick(
         if standing.requests:
             holding |= clear_dead(landfall, standing.requests, observer, is_queued)
             standing = landfall.ledger.requests.open(dataset.name)
-        runs = plan(
-            dataset,
-            landfall.ledger.files.pending(dataset.name),
-            standing.requests,
-            now=utc_now(),
-            limits=Limits.of(landfall.settings),
-        )
+        pending, now = landfall.ledger.files.pending(dataset.name), utc_now()
+        gather, limits = landfall.settings.gather_seconds, Limits.of(landfall.settings)
+        runs: list[PlannedRun] = []
+        if is_drained or not is_arriving(pending, standing.requests, now, gather):
+            runs = plan(dataset, pending, standing.requests, now=now, limits=limits)
         added = landfall.ledger.requests.add(dataset.name, standing.plan, runs)
         waiting += [*queued(standing.requests, RequestKind.INGEST), *added]
     observer.forget_others(holding)

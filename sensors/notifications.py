@@ -20,26 +20,32 @@ from resources.ledger.model import file_id
 log = logging.getLogger("landfall.landing")
 
 
-def drain(landfall: Landfall) -> int:
-    """Register what the queue's messages say, then delete them; returns how many were settled.
+def drain(landfall: Landfall) -> bool:
+    """Register what the queue's messages say, then delete them, as many as a tick may.
 
     One that cannot be read, or is of another bucket, is handed back until it is a dead letter.
+
+    Returns:
+        Whether the queue was empty at the end; false when there may be more.
     """
-    settled = 0
+    received = 0
     own, foreign = {landfall.bucket.name}, set[str]()
+    most = landfall.settings.max_messages_per_tick
     deadline = time.monotonic() + landfall.settings.max_tick_seconds
-    for batch in landfall.queue.receive(landfall.settings.max_messages_per_tick):
+    late = False
+    for batch in landfall.queue.receive(most):
         settle(landfall, batch)
         over = [each for each in batch if each.events is not None and _buckets(each) <= own]
         foreign |= {bucket for each in batch for bucket in _buckets(each) - own}
         landfall.queue.delete(over)
         landfall.queue.hand_back([each for each in batch if each not in over])
-        settled += len(over)
-        if time.monotonic() > deadline:  # Dagster cuts a tick off after a minute at most
+        received += len(batch)
+        late = time.monotonic() > deadline  # Dagster cuts a tick off after a minute at most
+        if late:
             break
     if foreign:
         log.warning("Notifications of foreign buckets are dead letters: %s", sorted(foreign))
-    return settled
+    return not late and received < most
 
 
 def _buckets(message: Message) -> set[str]:

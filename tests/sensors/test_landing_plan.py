@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sensors_scenario import EVENTS, LIMITS, NOW, STRICT, march, of, pending, request, spans
 
 from resources.ledger.model import PendingFile, PlannedRun, RequestKind, RunRequest, utc_text
-from sensors.landing import Limits, plan
+from sensors.landing import Limits, is_arriving, plan
 
 
 def planned(
@@ -219,3 +219,24 @@ def test_every_plan_keeps_its_limits_and_leaves_no_due_date_out(
 def days_of(run: PlannedRun) -> list[str]:
     first, last = date.fromisoformat(run.first_date), date.fromisoformat(run.last_date)
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+
+
+@pytest.mark.parametrize(
+    ("due_in", "is_young"),
+    [(0.0, True), (-59.0, True), (-60.0, False), (1.0, False)],
+    ids=["now", "just now", "long ago", "by a clock that runs ahead"],
+)
+def test_a_backlog_is_arriving_while_its_first_file_came_a_moment_ago(
+    due_in: float, *, is_young: bool
+) -> None:
+    files = [replace(pending(march(1), due_in=due_in), wait=0.0)]
+
+    assert is_arriving(files, (), NOW, 60.0) is is_young
+
+
+def test_files_that_were_in_a_run_or_are_under_way_say_nothing_of_what_arrives() -> None:
+    old = replace(pending(march(1), "old", due_in=-600.0), wait=0.0)
+    tried, new = replace(old, file_id="tried", attempts=1), pending(march(2))
+
+    assert is_arriving([old, tried, new], (request(march(1), files=[old]),), NOW, 60.0)
+    assert not is_arriving([old, tried, new], (), NOW, 60.0)

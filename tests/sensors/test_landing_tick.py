@@ -78,6 +78,33 @@ def test_a_file_that_lands_while_its_date_is_under_way_goes_with_the_next_run(
     ]
 
 
+def test_a_backlog_that_a_tick_cannot_take_in_is_planned_once_it_is_known_whole(
+    landfall: Landfall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = landfall.settings.model_copy(update={"max_messages_per_tick": 10})
+    monkeypatch.setattr(landfall.aws, "settings", few)
+    for number in range(15):
+        put(landfall, f"events/dt={DAY}/{number}.csv")
+
+    assert tick(landfall) == []
+    (request,) = tick(landfall)
+
+    assert len(request.run.files) == 15
+
+
+def test_a_backlog_that_keeps_coming_is_planned_after_its_patience(
+    landfall: Landfall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"max_messages_per_tick": 10, "gather_seconds": 0.0}
+    monkeypatch.setattr(landfall.aws, "settings", landfall.settings.model_copy(update=few))
+    for number in range(15):
+        put(landfall, f"events/dt={DAY}/{number}.csv")
+
+    (request,) = tick(landfall)
+
+    assert len(request.run.files) == 10
+
+
 def test_landing_the_same_bytes_again_requests_nothing(landfall: Landfall) -> None:
     put(landfall)
     (request,) = tick(landfall)
