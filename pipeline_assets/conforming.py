@@ -1,9 +1,12 @@
 """Text as received to typed values: what the conform functions of datasets are made of."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
+
+if TYPE_CHECKING:
+    import duckdb
 
 PLAIN_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 ISO_TIME = (
@@ -113,6 +116,8 @@ def _is_json_object(text: pl.Series) -> pl.Series:
 
 
 @cache
-def _duckdb() -> duckdb.DuckDBPyConnection:
+def _duckdb() -> "duckdb.DuckDBPyConnection":
     """Opened once, since opening takes longer than a small date; each use has its own cursor."""
+    import duckdb  # noqa: PLC0415 - nothing needs it before there is something to conform
+
     return duckdb.connect()

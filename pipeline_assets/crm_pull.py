@@ -6,17 +6,21 @@ come, so a pull that fails leaves what stood; another one of the same day overwr
 
 import gzip
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from pipeline_assets.datasets.customers import DATASET
 from pipeline_assets.upload import Upload, upload
-from resources.crm import Crm, CrmPage
 from resources.landfall import Landfall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from resources.crm import CrmPage
 
 EVERY_HOUR = "0 * * * *"
 """The schedule's ticks. From which of them on it pulls is a setting, and none is read at import."""
@@ -50,7 +54,7 @@ def landing_key(day: date) -> str:
     return f"{DATASET.name}/dt={day.isoformat()}/crm.jsonl.gz"
 
 
-def write_pages(pages: Iterable[CrmPage], path: Path) -> tuple[int, int]:
+def write_pages(pages: "Iterable[CrmPage]", path: Path) -> tuple[int, int]:
     """Write records as gzipped JSON lines; equal records give equal bytes.
 
     Returns:
@@ -77,6 +81,8 @@ def pull(landfall: Landfall, day: date) -> Pulled:
         CrmUnreachableError, CrmBusyError, CrmRefusedError, CrmPageError: a page failed; nothing
             was landed.
     """
+    from resources.crm import Crm  # noqa: PLC0415 - its HTTP client, which no other run needs
+
     key = landing_key(day)
     with tempfile.TemporaryDirectory(prefix="landfall-crm-") as folder:
         path = Path(folder) / "crm.jsonl.gz"

@@ -166,11 +166,14 @@ class Aws:
         local = self._uses_local(service)
         patience = PATIENCES.get(service, PATIENCE)
         config = Config(
-            max_pool_connections=self.settings.io_threads + 2,
+            max_pool_connections=2 * self.settings.io_threads + 2,
             retries={"mode": "standard", "total_max_attempts": 2 if local else patience.tries},
             connect_timeout=patience.connect,
             read_timeout=patience.read,
             s3={"addressing_style": "path"} if self.settings.env is Environment.LOCAL else None,
+            # A third of a write's time. Items are checked where they are made (dynamodb_items), and
+            # the service checks all the same.
+            parameter_validation=service != "dynamodb",
             # A proxy of the environment is for the world outside, never for this machine.
             proxies={} if local else None,
         )

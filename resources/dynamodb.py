@@ -4,18 +4,18 @@
 tables themselves are made by the deployment.
 """
 
-import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
-from pipeline_assets.errors import AwsBusyError, ConfigurationError, ServingThrottledError
+from pipeline_assets.errors import ConfigurationError
 from resources.aws import Aws, aws_errors
+from resources.batch_writes import BatchWriter
 from resources.dynamodb_items import Item, ItemKeys, comparable, comparable_item, to_frame, to_items
 from resources.dynamodb_latest import LatestTableStore
 from resources.dynamodb_tables import LatestTable, ServingTable, Table, table_of
@@ -24,12 +24,6 @@ from resources.partition_io import Facts, PartitionIOManager, StoredAsset
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
-
-MAX_BATCH_WRITES = 25
-"""Requests of one BatchWriteItem. Source: "Constraints in Amazon DynamoDB"."""
-
-BACKOFF_SECONDS = 0.05
-BACKOFF_MAX_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,8 @@ class ServingTableStore:
         self.aws = aws
         self._max_attempts = max_attempts
         self._sleep = sleep
+        self._lock = threading.Lock()
+        self._writers: dict[str, BatchWriter] = {}
 
     @cached_property
     def latest(self) -> LatestTableStore:
@@ -78,8 +74,9 @@ class ServingTableStore:
         wanted = to_items(keys, partition, to_arrow(name, frame).to_pylist())
         stored = self._items(table, partition)
         puts, deletes = _changes(keys, stored, wanted)
-        self._write(name, [_put(item) for item in puts])
-        self._write(name, [_delete(keys, item) for item in deletes])
+        writer = self._writer(name)
+        writer.write([_put(item) for item in puts])
+        writer.write([_delete(keys, item) for item in deletes])
         return ServingCounts(len(wanted), len(puts), len(deletes), len(wanted) - len(puts))
 
     def load(
@@ -109,38 +106,22 @@ class ServingTableStore:
         with aws_errors(self.aws):
             return [cast("Item", item) for page in pages for item in page["Items"]]
 
-    def _write(self, name: str, requests: Sequence["WriteRequestTypeDef"]) -> None:
-        starts = range(0, len(requests), MAX_BATCH_WRITES)
-        batches = [requests[start : start + MAX_BATCH_WRITES] for start in starts]
-        with ThreadPoolExecutor(self.aws.settings.io_threads) as pool:
-            list(pool.map(lambda batch: self._write_batch(name, batch), batches))
-
-    def _write_batch(self, name: str, left: Sequence["WriteRequestTypeDef"]) -> None:
-        for attempt in range(self._max_attempts):
-            left = self._write_once(name, left)
-            if not left:
-                return
-            if attempt + 1 < self._max_attempts:
-                longest = min(BACKOFF_MAX_SECONDS, BACKOFF_SECONDS * 2**attempt)
-                self._sleep(random.uniform(0, longest))  # noqa: S311  # jitter, no secret
-        raise ServingThrottledError(name, left=len(left), attempts=self._max_attempts)
-
-    def _write_once(
-        self, name: str, requests: Sequence["WriteRequestTypeDef"]
-    ) -> Sequence["WriteRequestTypeDef"]:
-        try:
-            with aws_errors(self.aws):
-                answer = self.aws.dynamodb.batch_write_item(RequestItems={name: requests})
-        except AwsBusyError:
-            return requests
-        left = answer.get("UnprocessedItems", {}).get(name, [])
-        return cast("Sequence[WriteRequestTypeDef]", left)
+    def _writer(self, name: str) -> BatchWriter:
+        """The table's one writer: how much it takes is found out once for all partitions."""
+        with self._lock:
+            if name not in self._writers:
+                self._writers[name] = BatchWriter(
+                    self.aws, name, max_attempts=self._max_attempts, sleep=self._sleep
+                )
+            return self._writers[name]
 
 
 def _changes(
     keys: ItemKeys, stored: Sequence[Item], wanted: Sequence[Item]
 ) -> tuple[list[Item], list[Item]]:
     """Items to put and items to delete."""
+    if not stored:
+        return list(wanted), []
     standing = {comparable(item[keys.sort_key]): comparable_item(item) for item in stored}
     kept = {comparable(item[keys.sort_key]) for item in wanted}
     puts = [
@@ -177,8 +158,8 @@ class DynamoDBIOManager(PartitionIOManager):
 
     @property
     def threads(self) -> int:
-        """Partitions are taken one at a time: the batches of each already run in parallel."""
-        return 1
+        """How many partitions are read or compared at a time; their writes share one bound."""
+        return self._store.aws.settings.io_threads
 
     def write_partitions(
         self, asset: StoredAsset, values: Mapping[str | None, object]

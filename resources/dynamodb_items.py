@@ -25,6 +25,8 @@ NUMBER_EXPONENTS = range(-130, 126)
 NESTED_BYTES = 3
 ELEMENT_BYTES = 1
 EXACT = Context(prec=1000)
+SHORT_INTEGER = 10**MAX_NUMBER_DIGITS
+"""Below it an integer is in DynamoDB's form as it stands."""
 
 LONGEST_KEY_SHOWN = 100
 """Characters of a key in an error."""
@@ -133,6 +135,8 @@ def to_attribute(value: object, *, is_key: bool = False) -> Attribute:  # noqa: 
             return {"NULL": True}
         case bool():
             return {"BOOL": value}
+        case int() if -SHORT_INTEGER < value < SHORT_INTEGER:
+            return {"N": str(value)}
         case int() | float() | Decimal():
             return {"N": _number(value)}
         case str():
@@ -223,7 +227,11 @@ def _value_size(attribute: Mapping[str, object]) -> int:
         case "S":
             return len(str(value).encode())
         case "N":
-            digits = len(Decimal(str(value)).normalize(EXACT).as_tuple().digits)
+            text = str(value).lstrip("-")
+            if text.isdecimal():
+                digits = len(text.rstrip("0")) or 1
+            else:
+                digits = len(Decimal(text).normalize(EXACT).as_tuple().digits)
             return (digits + 1) // 2 + 1
         case "B":
             return len(cast("bytes", value))
