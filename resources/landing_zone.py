@@ -149,16 +149,24 @@ class LandingQueue:
         """A long poll asks every host of the queue; the local AWS has but one, which knows all."""
         return 0 if self._aws.is_local else 1
 
-    def receive(self, limit: int) -> Iterator[list[Message]]:
-        """Batches of up to ten messages until none comes or the limit is reached."""
+    def receive(self, limit: int, *, wait_seconds: int = 0) -> Iterator[list[Message]]:
+        """Batches of up to ten messages until none comes or the limit is reached.
+
+        Args:
+            limit: no more is asked for once so many have come.
+            wait_seconds: how long the first batch is waited for, 20 at most ("ReceiveMessage",
+                Amazon SQS API Reference).
+        """
         received = 0
+        wait_seconds = max(wait_seconds, self._wait_seconds)
         while self.exists and received < limit:
             with aws_errors(self._aws):
                 answer = self._aws.sqs.receive_message(
                     QueueUrl=self._url,
                     MaxNumberOfMessages=MESSAGES_PER_CALL,
-                    WaitTimeSeconds=self._wait_seconds,
+                    WaitTimeSeconds=wait_seconds,
                 )
+            wait_seconds = self._wait_seconds
             batch = [
                 Message(message["ReceiptHandle"], _events_or_none(message["Body"]))
                 for message in answer.get("Messages", [])

@@ -138,6 +138,13 @@ class Settings(BaseSettings):
         le=LONGEST_SECONDS,
         description="A tick receives no more messages, and sends no more letters, after so long.",
     )
+    landing_wait_seconds: int = Field(
+        4,
+        ge=0,
+        le=8,
+        description="So long a landing tick waits for a message, so that one that lands between "
+        "two ticks need not.",
+    )
     gather_seconds: float = Field(
         60.0,
         ge=0,

@@ -159,6 +159,8 @@ def tick(
     landfall: Landfall,
     observer: Observer,
     is_queued: Callable[[RunRequest], bool] = lambda _: False,
+    *,
+    wait_seconds: int = 0,
 ) -> list[RunRequest]:
     """Settle what was notified, put right what died, and request runs for what is due.
 
@@ -166,11 +168,12 @@ def tick(
         landfall: the environment.
         observer: remembers heartbeats from tick to tick.
         is_queued: whether a run for a request still waits somewhere and will come.
+        wait_seconds: how long a tick that finds the queue empty waits for a message.
 
     Returns:
         Every ingest request that waits for a run, older ones that none has claimed yet included.
     """
-    is_drained = drain(landfall)
+    is_drained = drain(landfall, wait_seconds=wait_seconds)
     waiting: list[RunRequest] = []
     holding: set[str] = set()
     for dataset in datasets():

@@ -20,10 +20,14 @@ from resources.ledger.model import file_id
 log = logging.getLogger("landfall.landing")
 
 
-def drain(landfall: Landfall) -> bool:
+def drain(landfall: Landfall, *, wait_seconds: int = 0) -> bool:
     """Register what the queue's messages say, then delete them, as many as a tick may.
 
     One that cannot be read, or is of another bucket, is handed back until it is a dead letter.
+
+    Args:
+        landfall: the environment.
+        wait_seconds: how long the first message is waited for.
 
     Returns:
         Whether the queue was empty at the end; false when there may be more.
@@ -31,9 +35,9 @@ def drain(landfall: Landfall) -> bool:
     received = 0
     own, foreign = {landfall.bucket.name}, set[str]()
     most = landfall.settings.max_messages_per_tick
-    deadline = time.monotonic() + landfall.settings.max_tick_seconds
+    deadline = time.monotonic() + wait_seconds + landfall.settings.max_tick_seconds
     late = False
-    for batch in landfall.queue.receive(most):
+    for batch in landfall.queue.receive(most, wait_seconds=wait_seconds):
         settle(landfall, batch)
         over = [each for each in batch if each.events is not None and _buckets(each) <= own]
         foreign |= {bucket for each in batch for bucket in _buckets(each) - own}

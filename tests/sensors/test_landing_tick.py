@@ -1,5 +1,7 @@
 """Ticks of the landing sensor, over moto's S3, SQS and DynamoDB."""
 
+import threading
+
 import pytest
 from landing_scenario import (
     DAY,
@@ -22,6 +24,7 @@ from resources.ledger.model import (
     RequestKind,
 )
 from resources.ledger.runs import Observer
+from sensors import landing
 
 
 def test_a_landed_object_is_registered_its_message_settled_and_its_run_requested(
@@ -103,6 +106,16 @@ def test_a_backlog_that_keeps_coming_is_planned_after_its_patience(
     (request,) = tick(landfall)
 
     assert len(request.run.files) == 10
+
+
+def test_what_lands_while_a_tick_waits_is_requested_by_it(landfall: Landfall) -> None:
+    landed = threading.Timer(0.5, put, [landfall])
+    landed.start()
+
+    (request,) = landing.tick(landfall, Observer(), wait_seconds=8)
+
+    landed.join()
+    assert [file.file_id for file in request.run.files] == [head(landfall).file_id]
 
 
 def test_landing_the_same_bytes_again_requests_nothing(landfall: Landfall) -> None:
