@@ -98,12 +98,13 @@ def _serve(home: Path, port: int, snapshot_seconds: float) -> None:
         create_backend_app,
     )
 
-    from resources.local_aws import moto_corrections, snapshot  # noqa: PLC0415
+    from resources.local_aws import moto_corrections, moto_speed, snapshot  # noqa: PLC0415
 
     data = home / DATA_FILE
     snapshot.load(data)
     moto_corrections.announce_delete_markers()
     moto_corrections.read_the_clock_fast()
+    moto_speed.hasten()
     record = ServerRecord(str(home), os.getpid(), port, datetime.now(UTC).isoformat())
     application = Application(DomainDispatcherApplication(create_backend_app), record)
     server = _listen(application, port)
