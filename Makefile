@@ -2,12 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-SOURCES := pipeline_assets resources sensors tests
+SOURCES := pipeline_assets resources sensors bench tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo dev test test-real test-order faults check format lock clean
+.PHONY: help venv demo dev test test-real test-order faults bench check format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -46,6 +46,10 @@ test-order: $(INSTALLED) ## The whole real input in two halves and in reverse: t
 faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.md (80 minutes)
 	$(BIN)/python tests/faults $(if $(FAULTS),--kind $(FAULTS)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(LANES),--lanes $(LANES))
+
+# ROW=drain measures one row; LANDFALL_BENCH_DRAIN_FILES=200 and the like say how much (bench/sizes.py).
+bench: $(INSTALLED) ## Measure against peers, and write docs/performance.md (half an hour)
+	$(BIN)/python -m bench $(if $(ROW),--row $(ROW))
 
 check: $(INSTALLED) ## Format, lint and types
 	$(BIN)/ruff format --check .

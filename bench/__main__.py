@@ -1,0 +1,61 @@
+"""``python -m bench``: measure every row, or one, and write what it came to."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import report
+from bench.measure import Bench, Result, Row
+from bench.registry import ROWS
+from bench.sizes import Sizes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0 when every row was measured, whether its bound is met or not; 1 otherwise."""
+    names = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--row", action="append", choices=names, help="only this row")
+    parser.add_argument("--trial", action="store_true", help="measure and print, write nothing")
+    options = parser.parse_args(arguments)
+    chosen = [row for row in ROWS if not options.row or row.name in options.row]
+    sizes, broken = Sizes(), []
+    with tempfile.TemporaryDirectory(prefix="landfall-bench-") as folder:
+        bench = Bench(sizes, Path(folder))
+        for row in chosen:
+            result = _measure(row, bench)
+            if result is None:
+                broken.append(row.name)
+            elif not options.trial:
+                today = datetime.now(UTC).date().isoformat()
+                report.write([report.record(result, report.machine(), today)], names)
+    if broken:
+        print(f"not measured: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _measure(row: Row, bench: Bench) -> Result | None:
+    """Measure a row and tell it; a fault of one row leaves the others."""
+    begin = time.monotonic()
+    print(f"{row.name}: {row.ours}, against {row.peer}", flush=True)
+    try:
+        result = Result(row, row.measure(bench))
+    except Exception as error:  # noqa: BLE001 - told, and the exit code says so
+        print(f"{row.name}: not measured: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    measured = result.measured
+    met = "met" if result.met else "NOT met"
+    took = time.monotonic() - begin
+    print(f"{row.name}: {result.ratio:.3g} ({row.bound}): {met}; took {took:.0f} s", flush=True)
+    for each in measured.conditions:
+        print(f"  {each.what}: {each.figure:.3g} ({each.bound})", flush=True)
+    for name, figure in measured.facts.items():
+        print(f"  {name}: {figure:.4g}", flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

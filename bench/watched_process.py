@@ -1,0 +1,126 @@
+"""A command's time and the most memory that it and its children ever had.
+
+Of each process the kernel's own high-water mark is read over and over (``VmHWM`` in
+``/proc/PID/status``): a short peak between two looks still shows at the next one, where sums of
+momentary sizes would miss it. ``ru_maxrss`` of ``wait4`` is no use here, for it starts at the size
+of whoever started the process.
+"""
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+LOOK_SECONDS: Final = 0.02
+KIBIBYTE: Final = 1024
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a command took.
+
+    Attributes:
+        seconds: from its start to its end.
+        peak_bytes: resident memory of its processes at their highest, added up over those that ran
+            at the same time.
+    """
+
+    seconds: float
+    peak_bytes: int
+
+
+class MemoryExceededError(RuntimeError):
+    """A command had more memory than it was given, and was ended."""
+
+    def __init__(self, command: Sequence[str], peak: int, limit: int) -> None:
+        super().__init__(
+            f"{' '.join(command)} had {peak / 1024**3:.2f} GiB and was ended: this machine can "
+            f"spare {limit / 1024**3:.2f} GiB for it. Measure less."
+        )
+
+
+def watch(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    timeout: float,
+    limit_bytes: int,
+) -> Watched:
+    """Run a command to its end.
+
+    Args:
+        command: program and arguments.
+        environment: the process's whole environment.
+        timeout: seconds it may take.
+        limit_bytes: of memory; past it the command is ended, before it starves the machine.
+
+    Raises:
+        RuntimeError: it failed, with the end of what it printed.
+        MemoryExceededError: it outgrew the limit.
+        subprocess.TimeoutExpired: it took too long.
+    """
+    begin = time.monotonic()
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=dict(environment),
+    ) as process:
+        try:
+            peak, printed = _until_end(process, begin + timeout, limit_bytes)
+        finally:
+            _end(process)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {printed[-2000:]}")
+    return Watched(time.monotonic() - begin, peak)
+
+
+def _until_end(
+    process: "subprocess.Popen[str]", deadline: float, limit_bytes: int
+) -> tuple[int, str]:
+    """Peak in bytes, and what the process printed."""
+    peak = 0
+    while True:
+        peak = max(peak, _high_water(process.pid))
+        if peak > limit_bytes:
+            raise MemoryExceededError([str(each) for each in process.args], peak, limit_bytes)  # type: ignore[union-attr]  # always a list here
+        try:
+            printed, _ = process.communicate(timeout=LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return peak, printed
+
+
+def _high_water(pid: int) -> int:
+    """Highest resident bytes of a process and its living descendants."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for each in (root, *root.children(recursive=True)):
+            total += _high_water_of(each.pid)
+    return total
+
+
+def _high_water_of(pid: int) -> int:
+    """Of one process; 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * KIBIBYTE
+    return 0
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.kill()
