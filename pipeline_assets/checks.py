@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from pipeline_assets.account import DateAccount
 from pipeline_assets.contract import rules
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.refine import RefinedDate
 
 Fact: TypeAlias = str | int | float | list[str]
 
@@ -93,8 +93,8 @@ def silver_checks(dataset: Dataset, key: dg.AssetKey) -> list[dg.AssetCheckSpec]
     ]
 
 
-def silver_verdicts(dataset: Dataset, day: str, refined: RefinedDate) -> list[Verdict]:
-    """Verdicts on one refined date.
+def silver_verdicts(dataset: Dataset, day: str, account: DateAccount) -> list[Verdict]:
+    """Verdicts on one refined date by its account.
 
     A rule that rows break only warns, for those rows are in quarantine; an account that does not
     add up and too large a share of quarantine refuse the date.
@@ -111,26 +111,26 @@ def silver_verdicts(dataset: Dataset, day: str, refined: RefinedDate) -> list[Ve
             },
             severity=dg.AssetCheckSeverity.WARN,
         )
-        for outcome in refined.outcomes
+        for outcome in account.outcomes
     ]
-    account: dict[str, Fact] = {
-        "bronze_rows": refined.bronze_rows,
-        "silver_rows": refined.silver_rows,
-        "quarantined_rows": refined.quarantined,
-        "duplicate_rows": refined.duplicates,
+    rows: dict[str, Fact] = {
+        "bronze_rows": account.bronze_rows,
+        "silver_rows": account.silver_rows,
+        "quarantined_rows": account.quarantined,
+        "duplicate_rows": account.duplicates,
     }
     share: dict[str, Fact] = {
-        "quarantined_share": round(refined.quarantine_share, 6),
+        "quarantined_share": round(account.quarantine_share, 6),
         "threshold": dataset.quarantine_threshold,
     }
     return [
         *by_rule,
-        Verdict(ROWS_CONSERVED, day, passed=refined.conserved, facts=account),
+        Verdict(ROWS_CONSERVED, day, passed=account.conserved, facts=rows),
         Verdict(
             QUARANTINE_SHARE,
             day,
-            passed=refined.quarantine_share <= dataset.quarantine_threshold,
-            facts=account | share,
+            passed=account.quarantine_share <= dataset.quarantine_threshold,
+            facts=rows | share,
         ),
     ]
 

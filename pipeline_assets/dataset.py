@@ -48,12 +48,16 @@ class GoldTable:
         build: silver of one event date (business columns, ``event_date``, ``_file_id``, ``_row``)
             to the table, in a total order: sorted by its unique key.
         contract: makes the pandera schema that the finished table satisfies.
+        within: silver column of few values, no two of which meet in a row of the table, and which
+            the table is sorted by, next to ``event_date``: a large date is built of the rows of one
+            value at a time. None where any rows may meet, which must fit into memory then.
     """
 
     name: str
     description: str
     build: Callable[[pl.LazyFrame], pl.LazyFrame]
     contract: Callable[[], "DataFrameSchema"]
+    within: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -38,7 +38,7 @@ class FirstSeenDates:
 def refresh_first_seen(
     landfall: Landfall,
     table: FirstSeen,
-    silver: Mapping[str, pl.DataFrame],
+    came: Mapping[str, pl.DataFrame],
     versions: Mapping[str, int],
 ) -> FirstSeenDates:
     """Count anew after the silver of dates was replaced, and write every date that differs.
@@ -49,7 +49,8 @@ def refresh_first_seen(
     Args:
         landfall: the environment.
         table: the table.
-        silver: what stands in silver now, by ISO date.
+        came: who stands in silver now, by ISO date: the entity's column of it, with or without
+            those that are there again.
         versions: of that silver, by ISO date.
 
     Raises:
@@ -58,15 +59,15 @@ def refresh_first_seen(
     """
     index = FirstDates(landfall.lake, table.name, threads=landfall.settings.io_threads)
     counted = index.replace(
-        {day: Seen(rows[table.entity], versions[day]) for day, rows in silver.items()}
+        {day: Seen(rows[table.entity], versions[day]) for day, rows in came.items()}
     )
     changed: set[str] = set()
     for _ in range(TRIES):
-        wanted = {**dict.fromkeys(silver, 0), **counted.by_date}
+        wanted = {**dict.fromkeys(came, 0), **counted.by_date}
         written = _write_differing(landfall, table, index, replace(counted, by_date=wanted))
         changed |= written.keys()
         if None not in written.values() and index.is_current(counted):
-            days = sorted({*silver, *changed})
+            days = sorted({*came, *changed})
             counts = {day: wanted.get(day, 0) for day in days}
             return FirstSeenDates(counts, sum(wanted.values()), counted.generation)
         counted = index.count()

@@ -28,15 +28,48 @@ class _Built:
     faults: dict[str, LandfallError] = field(default_factory=dict)
 
 
-def build_table(table: GoldTable, silver: pl.DataFrame) -> pl.DataFrame:
-    """One gold table of one event date.
+def build_table(table: GoldTable, silver: pl.LazyFrame, *, rows_at_a_time: int) -> pl.DataFrame:
+    """One gold table of one event date; silver of more rows is gone through in parts.
 
     Raises:
         ContractBrokenError: the finished table does not satisfy its contract.
     """
-    built = table.build(silver.lazy()).collect()
+    if _height(silver) <= rows_at_a_time:
+        built = table.build(silver).collect()
+    else:
+        built = pl.concat(
+            table.build(part).collect(engine="streaming") for part in _parts(table, silver)
+        )
     validate(built, table.contract(), table=f"gold/{table.name}")
     return built
+
+
+def _parts(table: GoldTable, silver: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """Silver by the values no two of which meet in a row of the table, in their order."""
+    if table.within is None:
+        yield silver
+        return
+    column = pl.col(table.within)
+    values = silver.select(column).unique().collect(engine="streaming").to_series().sort()
+    for value in values:
+        yield silver.filter(column.is_null() if value is None else column == value)
+
+
+def distinct(silver: pl.LazyFrame, column: str, *, rows_at_a_time: int) -> pl.DataFrame:
+    """A column's values, once each, without null; memory holds so many rows beside them.
+
+    Polars' own ``unique`` would hold every row until its end.
+    """
+    only = silver.select(column)
+    found = only.head(0).collect()
+    for start in range(0, _height(silver), rows_at_a_time):
+        part = only.slice(start, rows_at_a_time).drop_nulls().unique().collect()
+        found = pl.concat([found, part]).unique()
+    return found
+
+
+def _height(silver: pl.LazyFrame) -> int:
+    return int(silver.select(pl.len()).collect().item())
 
 
 def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
@@ -58,7 +91,7 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def gold(
         context: dg.AssetExecutionContext,
-        silver: Mapping[str, pl.DataFrame],
+        silver: Mapping[str, pl.LazyFrame],
         landfall: dg.ResourceParam[Landfall],
     ) -> Iterator[LakeEvent]:
         holding = Holding.begin(context, landfall, dataset)
@@ -66,7 +99,7 @@ def gold_assets(dataset: Dataset) -> dg.AssetsDefinition:
         rows = {day: silver[day] for day in leased if day in silver}
         chosen = [each for each in dataset.gold if keys[each.name] in context.selected_asset_keys]
         versions = _versions(holding, rows)
-        built = _build(dataset, chosen, rows, versions)
+        built = _build(holding, chosen, rows, versions)
         if not built.faults:
             for name, frames in built.frames.items():
                 yield dg.Output(frames, output_name=name)
@@ -135,7 +168,7 @@ def _versions(holding: Holding, days: Iterable[str]) -> dict[str, int]:
 def _first_seen(
     context: dg.AssetExecutionContext,
     holding: Holding,
-    rows: Mapping[str, pl.DataFrame],
+    rows: Mapping[str, pl.LazyFrame],
     versions: Mapping[str, int],
 ) -> Iterator[LakeEvent]:
     """Count who came first; dates beyond the run's that changed are told as materialized too."""
@@ -143,7 +176,9 @@ def _first_seen(
         key = dg.AssetKey(["gold", table.name])
         if key not in context.selected_asset_keys or not rows:
             continue
-        done = refresh_first_seen(holding.landfall, table, rows, versions)
+        limit = holding.landfall.settings.max_rows_per_bucket
+        came = {day: distinct(rows[day], table.entity, rows_at_a_time=limit) for day in rows}
+        done = refresh_first_seen(holding.landfall, table, came, versions)
         for day, count in done.counts.items():
             facts: dict[str, str | int] = {
                 "event_date": day,
@@ -155,33 +190,32 @@ def _first_seen(
             else:
                 context.log_event(dg.AssetMaterialization(key, metadata=facts, partition=day))
         yield dg.MaterializeResult(asset_key=key, metadata={"entities": done.entities})
-        verdicts = [_adds_up(table, day, silver, done.counts[day]) for day, silver in rows.items()]
+        verdicts = [_adds_up(day, each.height, done.counts[day]) for day, each in came.items()]
         yield from results(key, [ADDS_UP], verdicts, context.partition_keys)
 
 
-def _adds_up(table: FirstSeen, day: str, silver: pl.DataFrame, count: int) -> Verdict:
+def _adds_up(day: str, came: int, count: int) -> Verdict:
     """Whether no more are new on a date than came on it."""
-    came = silver[table.entity].drop_nulls().n_unique()
     facts: dict[str, Fact] = {"came": came, "new": count}
     return Verdict(ADDS_UP, day, passed=count <= came, facts=facts)
 
 
 def _build(
-    dataset: Dataset,
+    holding: Holding,
     tables: Sequence[GoldTable],
-    silver: Mapping[str, pl.DataFrame],
+    silver: Mapping[str, pl.LazyFrame],
     versions: Mapping[str, int],
 ) -> _Built:
     """Build tables for every date, each at the version of the silver it was made from."""
     built = _Built()
-    for day in silver:
-        rows = silver[day]
+    limit = holding.landfall.settings.max_rows_per_bucket
+    for day, rows in silver.items():
         for table in tables:
             own = built.verdicts[table.name]
             try:
-                frame = build_table(table, rows)
+                frame = build_table(table, rows, rows_at_a_time=limit)
             except ContractBrokenError as error:
-                built.faults[day] = DateRefusedError(dataset.name, day, str(error))
+                built.faults[day] = DateRefusedError(holding.dataset.name, day, str(error))
                 own.append(Verdict(CONTRACT, day, passed=False, facts={"fault": str(error)}))
             else:
                 built.frames[table.name][day] = Replacement(frame, versions[day])

@@ -13,16 +13,17 @@ from typing import Literal
 
 import polars as pl
 
+from pipeline_assets.account import EXAMPLES, DateAccount, RejectedRows, RuleOutcome
 from pipeline_assets.contract import LONGEST_EXAMPLE, Candidates, Rule, evaluate, rules, validate
 from pipeline_assets.dataset import Dataset, Keep
 from pipeline_assets.errors import ConformError
 
-EXAMPLES = 3
 PROBED_ROWS = 1_000
 """Rows that are judged at a time to find a valid one: nearly always the first of them is."""
 SILVER_PROVENANCE = ("event_date", "_file_id", "_row")
 MALFORMED = "malformed: "
 REASON_SEPARATOR = "; "
+QUARANTINE_ORDER = ("landing_key", "_row")
 QUARANTINE_SCHEMA = pl.Schema(
     {
         "event_date": pl.Date,
@@ -35,64 +36,22 @@ QUARANTINE_SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
-class RuleOutcome:
-    """How an event date fared with one rule.
-
-    Attributes:
-        rule: the rule.
-        failing: rows that break it.
-        share: failing rows among all bronze rows of the date, 0 to 1; 0 where there are none.
-        examples: up to three of them, each with its file, row and record.
-    """
-
-    rule: Rule
-    failing: int
-    share: float
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RefinedDate:
-    """What became of the bronze rows of one event date.
+@dataclass(frozen=True, kw_only=True)
+class RefinedDate(DateAccount):
+    """The tables of one event date, or of a part of its rows, and their account.
 
     Attributes:
         silver: the contract's columns, ``event_date``, ``_file_id`` and ``_row``, in a total order.
         quarantine: rows of ``QUARANTINE_SCHEMA``, sorted by (landing key, row).
-        bronze_rows: rows that came in.
-        duplicates: valid rows that equal one that was kept.
-        outcomes: one per rule, in the rules' order.
-        rows_elsewhere: rows that files have on other dates which here have none but such as could
-            not be dated; what is in quarantine is held against these too.
     """
 
     silver: pl.DataFrame
     quarantine: pl.DataFrame
-    bronze_rows: int
-    duplicates: int
-    outcomes: tuple[RuleOutcome, ...]
-    rows_elsewhere: int = 0
 
-    @property
-    def silver_rows(self) -> int:
-        """Rows kept."""
-        return self.silver.height
 
-    @property
-    def quarantined(self) -> int:
-        """Rows that are malformed or break a rule."""
-        return self.quarantine.height
-
-    @property
-    def quarantine_share(self) -> float:
-        """Quarantined among all bronze rows, 0 to 1; 0 where there are none."""
-        rows = self.bronze_rows + self.rows_elsewhere
-        return self.quarantined / rows if rows else 0.0
-
-    @property
-    def conserved(self) -> bool:
-        """Whether every bronze row is in silver, in quarantine or counted as a duplicate."""
-        return self.bronze_rows == self.silver_rows + self.quarantined + self.duplicates
+def silver_order(dataset: Dataset) -> tuple[str, ...]:
+    """Columns that silver is sorted by; no two rows are alike in them."""
+    return (*dataset.sort, "_file_id", "_row")
 
 
 def refine(
@@ -126,41 +85,18 @@ def refine(
         ~verdicts["_broken"]
     )
     silver = _silver(valid, dataset, event_date)
+    invalid = _invalid(well_formed, verdicts, dataset)
+    quarantine = _quarantine((_malformed(located), invalid), event_date)
     return RefinedDate(
         silver=silver,
-        quarantine=_quarantine(
-            (_malformed(located), _invalid(well_formed, verdicts, dataset)), event_date
-        ),
+        quarantine=quarantine,
         bronze_rows=bronze.height,
+        silver_rows=silver.height,
+        quarantined=quarantine.height,
         duplicates=valid.height - silver.height,
         outcomes=_outcomes(well_formed, verdicts, dataset, bronze.height),
+        rejected=_rejected(quarantine, dataset),
     )
-
-
-def undated_files(
-    refined: RefinedDate, dataset: Dataset, rows: Mapping[str, int]
-) -> dict[str, int]:
-    """Files that have no row on a date but such as nothing dates: those go by their file's date.
-
-    Args:
-        refined: the date.
-        dataset: the dataset.
-        rows: how many rows each file has on the date, by file id.
-
-    Returns:
-        Those rows by file id.
-    """
-    of_time = {
-        each.rule.name for each in refined.outcomes if each.rule.column == dataset.event_time
-    }
-    reasons = pl.col("reasons")
-    is_undated = reasons.str.starts_with(MALFORMED) | (
-        reasons.str.split(REASON_SEPARATOR).list.set_intersection(sorted(of_time)).list.len() > 0
-    )
-    undated = dict(
-        refined.quarantine.filter(is_undated).group_by("_file_id").agg(pl.len()).iter_rows()
-    )
-    return {each: rows[each] for each, count in undated.items() if rows[each] == count}
 
 
 def has_valid_row(records: pl.DataFrame, dataset: Dataset, event_date: date) -> bool:
@@ -201,6 +137,15 @@ def _in_landing_order(bronze: pl.DataFrame, landing_keys: Mapping[str, str]) -> 
 
 def _candidates(well_formed: pl.DataFrame, dataset: Dataset, event_date: date) -> Candidates:
     received = well_formed.select(dataset.fields)
+    return Candidates(received, conformed_rows(received, dataset), event_date)
+
+
+def conformed_rows(received: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """The contract's columns of rows, made of the dataset's fields as received.
+
+    Raises:
+        ConformError: the dataset's ``conform`` lost rows or columns.
+    """
     conformed = dataset.conform(received.lazy()).collect()
     expected = list(dataset.contract().columns)
     if conformed.columns != expected:
@@ -208,7 +153,7 @@ def _candidates(well_formed: pl.DataFrame, dataset: Dataset, event_date: date) -
     if conformed.height != received.height:
         cause = f"made {conformed.height} rows of {received.height}"
         raise ConformError(dataset.name, cause)
-    return Candidates(received, conformed, event_date)
+    return conformed
 
 
 def _any(masks: Sequence[pl.Series], height: int) -> pl.Series:
@@ -226,7 +171,7 @@ def _silver(valid: pl.DataFrame, dataset: Dataset, event_date: date) -> pl.DataF
             pl.lit(event_date, pl.Date).alias("event_date"), pl.col("_row").cast(pl.Int64)
         )
         .select(*business, *SILVER_PROVENANCE)
-        .sort(*dataset.sort, "_file_id", "_row")
+        .sort(silver_order(dataset))
     )
 
 
@@ -253,9 +198,7 @@ def _malformed(located: pl.DataFrame) -> pl.DataFrame:
 def _invalid(well_formed: pl.DataFrame, verdicts: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     broken = verdicts["_broken"]
     names = verdicts.columns[1:]
-    reasons: list[pl.Expr] = [pl.when(pl.col(name)).then(pl.lit(name)) for name in names] or [
-        pl.lit("")
-    ]
+    reasons = [pl.when(pl.col(name)).then(pl.lit(name)) for name in names or ["_broken"]]
     return well_formed.filter(broken).with_columns(
         verdicts.filter(broken)
         .select(
@@ -285,8 +228,27 @@ def _quarantine(parts: Sequence[pl.DataFrame], event_date: date) -> pl.DataFrame
         pl.concat([part.select(columns[1:]) for part in parts])
         .select(pl.lit(event_date, pl.Date).alias("event_date"), pl.all())
         .cast(QUARANTINE_SCHEMA)
-        .sort("landing_key", "_row")
+        .sort(QUARANTINE_ORDER)
     )
+
+
+def _rejected(quarantine: pl.DataFrame, dataset: Dataset) -> tuple[RejectedRows, ...]:
+    if quarantine.is_empty():
+        return ()
+    of_time = [rule.name for rule in rules(dataset) if rule.column == dataset.event_time]
+    reasons = pl.col("reasons")
+    malformed = reasons.str.starts_with(MALFORMED)
+    untimed = reasons.str.split(REASON_SEPARATOR).list.set_intersection(of_time).list.len() > 0
+    counted = (
+        quarantine.group_by("_file_id", "landing_key")
+        .agg(
+            pl.len().alias("rows"),
+            malformed.sum().alias("malformed"),
+            (malformed | untimed).sum().alias("undated"),
+        )
+        .sort("landing_key", "_file_id")
+    )
+    return tuple(RejectedRows(*each) for each in counted.iter_rows())
 
 
 def _outcomes(
@@ -302,11 +264,12 @@ def _outcome(
     rule: Rule, well_formed: pl.DataFrame, mask: pl.Series, dataset: Dataset, bronze_rows: int
 ) -> RuleOutcome:
     failing = int(mask.sum())
+    first = well_formed[mask.arg_true().head(EXAMPLES)]
     examples = (
-        well_formed[mask.arg_true().head(EXAMPLES)]
-        .select(pl.format("{} row {}: {}", "landing_key", "_row", _record(dataset)))
+        first.select(pl.format("{} row {}: {}", "landing_key", "_row", _record(dataset)))
         .to_series()
         .str.slice(0, LONGEST_EXAMPLE)
     )
     share = failing / bronze_rows if bronze_rows else 0.0
-    return RuleOutcome(rule, failing, share, tuple(examples))
+    places = first.select("landing_key", "_row").rows()
+    return RuleOutcome(rule, failing, share, tuple(examples), tuple(places))

@@ -12,12 +12,12 @@ from enum import StrEnum
 import polars as pl
 import pyarrow.compute as pc
 
+from pipeline_assets.bronze_rows import read_date
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import UnknownFileError, UnknownRowError, UnregisteredFileError
 from pipeline_assets.refine import RefinedDate, refine
 from pipeline_assets.registry import dataset as find_dataset
 from pipeline_assets.report import file_named
-from pipeline_assets.silver import read_date
 from pipeline_assets.story import Tables, counting_fragments, reasons_of, tables_of
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment

@@ -8,12 +8,16 @@ Two writers of one partition cannot both win: every replacement names the ETag t
 What a partition means (layers, contracts, manifests) is known elsewhere.
 """
 
+import io
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import IO, Final
 
 import pyarrow as pa
 from botocore.exceptions import ClientError
@@ -31,6 +35,7 @@ from resources.aws import Aws, aws_errors, error_code
 from resources.parquet import (
     DIGEST_KEY,
     ROWS_KEY,
+    SPOOLED_BYTES,
     VERSION_KEY,
     EncodedTable,
     decode,
@@ -44,6 +49,7 @@ MAX_PUT_BYTES = 5 * 1024**3
 MAX_DELETED_KEYS = 1000
 """Keys of one DeleteObjects. Source: "DeleteObjects", Amazon S3 API Reference."""
 
+COPIED_BYTES = 1 << 20
 CONFLICT_ATTEMPTS = 6
 CONFLICT_BACKOFF_SECONDS = 0.1
 MISSING_OBJECT_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -140,7 +146,7 @@ class Lake:
         self,
         table: TableName,
         event_date: str | None,
-        data: pa.Table,
+        data: pa.Table | EncodedTable,
         *,
         version: int | None,
         expected: str | Unread | None,
@@ -149,7 +155,8 @@ class Lake:
 
         ``expected`` is the ETag read before ``data`` was computed, ``None`` when there was no
         object; ``UNREAD`` reads it now. The same content at the same version is not written again.
-        A write without a version is ordered by its ETag alone.
+        A write without a version is ordered by its ETag alone. ``data`` that is encoded already is
+        so at that version; its body is closed.
 
         Raises:
             StaleWriteError: another writer was first, or stored a later version.
@@ -160,7 +167,7 @@ class Lake:
         current = self._stat(key)
         if version is not None and current and (current.version or 0) > version:
             raise StaleWriteError(key)
-        encoded = encode(data, version=version)
+        encoded = data if isinstance(data, EncodedTable) else encode(data, version=version)
         with encoded.body:
             if current and _holds(current, encoded, version):
                 return Replaced(current, written=False)
@@ -315,6 +322,37 @@ class Lake:
             raise FragmentMissingError(key)
         return stored
 
+    def copy_fragment(self, key: str) -> IO[bytes]:
+        """A bronze fragment's bytes, as ``copy_key`` gives them.
+
+        Raises:
+            FragmentMissingError: there is no object at the key.
+        """
+        found = self.copy_key(key)
+        if found is None:
+            raise FragmentMissingError(key)
+        return found
+
+    def copy_key(self, key: str) -> IO[bytes] | None:
+        """What lies at a key, from one request; ``None`` when there is no object.
+
+        It is in memory where it is small, else in a temporary file. The caller closes it.
+        """
+        with ExitStack() as stack:
+            try:
+                with aws_errors(self.aws):
+                    answer = self.aws.s3.get_object(Bucket=self._bucket, Key=key)
+                    body = stack.enter_context(closing(answer["Body"]))
+                    file = stack.enter_context(_room_for(answer["ContentLength"]))
+                    shutil.copyfileobj(body, file, COPIED_BYTES)
+            except ClientError as error:
+                if error_code(error) in MISSING_OBJECT_CODES:
+                    return None
+                raise
+            file.seek(0)
+            stack.pop_all()
+            return file
+
     def fragments_of(self, bronze: TableName, file_id: str) -> list[str]:
         """Keys of every fragment of a file, of any date and epoch, whether it counts or not.
 
@@ -342,6 +380,10 @@ class Lake:
                 )
             for fault in answer.get("Errors", ()):
                 raise FragmentsLeftError(fault.get("Key", "?"), fault.get("Message", "no reason"))
+
+
+def _room_for(size: int) -> IO[bytes]:
+    return io.BytesIO() if size <= SPOOLED_BYTES else tempfile.TemporaryFile(prefix="landfall-")
 
 
 def _holds(stored: StoredPartition, encoded: EncodedTable, version: int | None) -> bool:

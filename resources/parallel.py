@@ -1,7 +1,8 @@
 """Many calls at once, as many as the settings allow."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,3 +22,23 @@ def in_parallel(call: Callable[[T], R], values: Iterable[T], *, threads: int) ->
         return [call(value) for value in todo]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, todo))
+
+
+def one_after_another(call: Callable[[T], R], values: Iterable[T], *, threads: int) -> Generator[R]:
+    """What a call returns for each value, in their order, while the next ones are under way.
+
+    No more than ``threads`` results wait. The first error is raised where its result is due.
+    Whoever takes no more closes the generator, which waits for the calls that are under way.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for value in values:
+                ahead.append(pool.submit(call, value))
+                if len(ahead) == threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for each in ahead:
+                each.cancel()

@@ -7,6 +7,8 @@ same bytes and the same digest. Where the bytes are kept is `resources.lake`'s b
 import hashlib
 import io
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Self, cast
 
@@ -50,8 +52,11 @@ def canonical(table: pa.Table) -> pa.Table:
     Text and binary take 64-bit offsets, dictionaries (categoricals, enums) their values, lists
     their large form, decimals 38 digits; every column is nullable and no metadata is kept.
     """
-    schema = pa.schema([_canonical_field(field) for field in table.schema])
-    return table.cast(schema).combine_chunks()
+    return table.cast(_canonical_schema(table.schema)).combine_chunks()
+
+
+def _canonical_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([_canonical_field(field) for field in schema])
 
 
 def _canonical_field(field: pa.Field) -> pa.Field:
@@ -163,3 +168,47 @@ def decode(body: bytes) -> pa.Table:
         pyarrow.ArrowInvalid: the bytes are no Parquet file.
     """
     return canonical(pq.ParquetFile(pa.BufferReader(body)).read())
+
+
+def row_groups(file: IO[bytes]) -> Iterator[pa.Table]:
+    """A Parquet file's rows in the canonical form, a row group at a time.
+
+    Raises:
+        pyarrow.ArrowInvalid: it is no Parquet file.
+    """
+    with pq.ParquetFile(file) as parquet:
+        for number in range(parquet.num_row_groups):
+            yield canonical(parquet.read_row_group(number))
+
+
+def regrouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of exactly so many, each in one chunk; the last one has the rest."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        held.append(table)
+        count += table.num_rows
+        if count >= rows:
+            whole = pa.concat_tables(held)
+            full = count - count % rows
+            for start in range(0, full, rows):
+                yield whole.slice(start, rows).combine_chunks()
+            held, count = [whole.slice(full)], count - full
+    if count:
+        yield pa.concat_tables(held).combine_chunks()
+
+
+def encode_parts(tables: Iterable[pa.Table], schema: pa.Schema, version: int) -> EncodedTable:
+    """One Parquet file of canonical tables below each other: the bytes that ``encode`` gives.
+
+    The caller closes its body.
+    """
+    with ExitStack() as stack:
+        writer = stack.enter_context(TableWriter(schema))
+        for table in regrouped(tables, ROWS_PER_GROUP):
+            writer.write(table)
+        if not writer.rows:
+            writer.write(schema.empty_table())
+        encoded = writer.finish(version)
+        stack.pop_all()
+    return encoded

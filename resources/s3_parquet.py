@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
+import pyarrow as pa
 
 from pipeline_assets.errors import ConfigurationError
 from resources.frames import Frame, FrameKind, from_arrow, to_arrow
 from resources.lake import UNREAD, Lake, TableName, Unread
+from resources.parquet import EncodedTable
 from resources.partition_io import Facts, PartitionIOManager, StoredAsset
 
 
@@ -16,11 +18,12 @@ from resources.partition_io import Facts, PartitionIOManager, StoredAsset
 class Replacement:
     """A frame with what was known when its computation began.
 
+    A table that was too large for a frame comes encoded, at the same version.
     ``version`` is the event date's version, ``expected`` the ETag that was stored then (``None``:
     no object). An asset that returns one is annotated with it, or with nothing.
     """
 
-    frame: Frame
+    frame: Frame | EncodedTable
     version: int | None = None
     expected: str | Unread | None = UNREAD
 
@@ -55,7 +58,7 @@ class S3ParquetIOManager(PartitionIOManager):
         done = self._lake.replace(
             _table(asset),
             partition,
-            to_arrow(str(asset), given.frame),
+            _data(asset, given.frame),
             version=given.version,
             expected=given.expected,
         )
@@ -71,21 +74,27 @@ class S3ParquetIOManager(PartitionIOManager):
     def read_partition(
         self, asset: StoredAsset, partition: str | None, kind: FrameKind
     ) -> Frame | None:
-        """One partition; a lazy frame reads from S3 only what its query needs."""
+        """One partition; a lazy frame decodes only what its query needs.
+
+        A lazy frame's object is fetched whole all the same, to memory or, where it is large, to the
+        disk: whatever is queried is of one version, however often.
+        """
         key = self._lake.key(_table(asset), partition)
         if kind is FrameKind.LAZY:
-            return self._scan(key) if self._lake.stat(_table(asset), partition) else None
+            return self._scan(key)
         table = self._lake.read_key(key)
         return None if table is None else from_arrow(table, kind)
 
-    def _scan(self, key: str) -> pl.LazyFrame:
-        return pl.scan_parquet(
-            self._lake.uri(key),
-            glob=False,
-            hive_partitioning=False,
-            storage_options=self._lake.aws.polars_storage_options(),
-            credential_provider=None,
-        )
+    def _scan(self, key: str) -> pl.LazyFrame | None:
+        found = self._lake.copy_key(key)
+        if found is None:
+            return None
+        with found:  # the query keeps the file open by itself
+            return pl.scan_parquet(found, glob=False, hive_partitioning=False)
+
+
+def _data(asset: StoredAsset, frame: object) -> pa.Table | EncodedTable:
+    return frame if isinstance(frame, EncodedTable) else to_arrow(str(asset), frame)
 
 
 def _table(asset: StoredAsset) -> TableName:

@@ -156,6 +156,12 @@ class Settings(BaseSettings):
     )
     max_files_per_run: int = Field(500, ge=1, le=2000, description="Files that share a run.")
     max_dates_per_run: int = Field(31, ge=1, le=366, description="Partitions that share a run.")
+    max_rows_per_bucket: int = Field(
+        500_000,
+        ge=1,
+        description="Rows of an event date that are refined at a time; a date of more goes through "
+        "memory in buckets.",
+    )
     quiet_runs_per_tick: int = Field(
         4, ge=1, description="Up to so many dates with new files get a run each; more share runs."
     )

@@ -137,12 +137,14 @@ DATASET = Dataset(
             description="Events and distinct users per event date and event type.",
             build=daily_event_summary,
             contract=daily_event_summary_contract,
+            within="event_type",
         ),
         GoldTable(
             name="hourly_activity",
             description="Events and distinct users per hour (UTC) and event type.",
             build=hourly_activity,
             contract=hourly_activity_contract,
+            within="hour_bucket",
         ),
     ),
     first_seen=(

@@ -18,7 +18,7 @@ from pipeline_assets.parsing.reader import open_records
 from pipeline_assets.parsing.records import Layout
 from pipeline_assets.partitions import file_date
 from pipeline_assets.refine import RefinedDate, refine
-from pipeline_assets.silver import refusal
+from pipeline_assets.refusal import refusal
 
 DATA = Path(__file__).parents[3] / "shared/data"
 EXPECTED = DATA / "expected/logs.json"

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from resources.parquet import decode, encode
+from resources.parquet import (
+    ROWS_PER_GROUP,
+    canonical,
+    decode,
+    encode,
+    encode_parts,
+    regrouped,
+    row_groups,
+)
 
 
 def digest_of(table: pa.Table) -> str:
@@ -93,3 +101,40 @@ def test_lists_lose_no_values(kind: Callable[[pa.DataType], pa.DataType]) -> Non
     encoded = encode(table)
     with encoded.body:
         assert decode(encoded.body.read()).to_pylist() == table.to_pylist()
+
+
+@given(NULLABLE_TEXT, st.lists(st.integers(0, 30), max_size=4), st.integers(1, 12))
+@hypothesis_settings(deadline=None, database=None, max_examples=60)
+def test_regrouped_tables_are_the_same_rows_so_many_at_a_time(
+    values: list[str | None], cuts: list[int], rows: int
+) -> None:
+    table = _of(values)
+    edges = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
+    found = list(regrouped((table.slice(a, b - a) for a, b in pairwise(edges)), rows))
+
+    assert pa.concat_tables([table.slice(0, 0), *found]).to_pylist() == table.to_pylist()
+    assert [each.num_rows for each in found[:-1]] == [rows] * len(found[:-1])
+    assert all(0 < each.num_rows <= rows for each in found)
+    assert all(each.column(0).num_chunks == 1 for each in found)
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS_PER_GROUP, 2 * ROWS_PER_GROUP + 1])
+def test_a_file_of_parts_has_the_bytes_of_the_whole_table(rows: int) -> None:
+    table = canonical(_of([f"row {row}" for row in range(rows)]))
+    parts = (table.slice(start, 100_000) for start in range(0, rows, 100_000))
+    whole, parted = encode(table, version=3), encode_parts(parts, table.schema, 3)
+
+    with whole.body, parted.body:
+        assert parted.body.read() == whole.body.read()
+        assert (parted.digest, parted.size, parted.rows) == (whole.digest, whole.size, rows)
+
+
+def test_row_groups_are_the_rows_in_their_order() -> None:
+    table = canonical(_of([f"row {row}" for row in range(ROWS_PER_GROUP + 5)]))
+    encoded = encode(table)
+
+    with encoded.body:
+        groups = list(row_groups(encoded.body))
+
+    assert [each.num_rows for each in groups] == [ROWS_PER_GROUP, 5]
+    assert pa.concat_tables(groups).equals(table)

@@ -20,6 +20,7 @@ from pipeline_assets.errors import (
     UnexpectedPartitionError,
     UnsupportedFrameError,
 )
+from resources import lake as lake_module
 from resources.aws import Aws
 from resources.frames import FrameKind, from_arrow, to_arrow
 from resources.lake import Lake, TableName
@@ -161,6 +162,31 @@ def test_a_lazy_frame_does_not_read_what_the_query_leaves_out(lake: Lake) -> Non
     query = load(lake, pl.LazyFrame).filter(pl.col("small") > 1).select("small")
     assert "PROJECT 1/12 COLUMNS" in query.explain()
     assert query.collect()["small"].to_list() == [2, 3]
+
+
+@pytest.mark.parametrize("most_in_memory", [0, 1 << 20])
+def test_a_lazy_frame_is_of_the_version_that_stood_when_it_was_loaded(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, most_in_memory: int
+) -> None:
+    monkeypatch.setattr(lake_module, "SPOOLED_BYTES", most_in_memory)
+    write(lake, ROWS)
+    query = load(lake, pl.LazyFrame)
+    write(lake, ROWS.head(1))
+
+    assert digest_of(to_arrow("it", query)) == digest_of(ROWS.to_arrow())
+    assert query.select("small").collect(engine="streaming")["small"].to_list() == [1, 2, 3]
+
+
+def test_a_table_that_comes_encoded_is_stored_as_it_is(lake: Lake) -> None:
+    whole, encoded = encode(ROWS.to_arrow(), version=4), encode(ROWS.to_arrow(), version=4)
+    said = write(lake, Replacement(encoded, version=4, expected=None))[FIRST]
+    stored = lake.stat(EVENTS_TABLE, FIRST)
+    assert stored is not None
+    body = lake.aws.s3.get_object(Bucket=lake.aws.settings.lake_bucket, Key=stored.key)["Body"]
+    with whole.body:
+        assert body.read() == whole.body.read()
+    assert (said["rows"], said["version"], said["digest"]) == (3, 4, whole.digest)
+    assert encoded.body.closed
 
 
 def test_a_materialization_says_what_was_stored(lake: Lake) -> None:
