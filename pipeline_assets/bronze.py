@@ -167,13 +167,7 @@ def _read(report: LoadReport, day: str | None = None) -> list[ReadRecords]:
 
 def _hollow(report: LoadReport, heads: Sequence[FileHead]) -> list[str]:
     """Keys of loaded files that have records and no valid row."""
-    return [
-        head.key
-        for head in heads
-        if head.records
-        and head.file_id in report.read
-        and not report.read[head.file_id].has_valid_row
-    ]
+    return [head.key for head in heads if head.file_id in report.hollow]
 
 
 def _verdicts(report: LoadReport, day: str, unseen: Collection[str]) -> list[Verdict]:

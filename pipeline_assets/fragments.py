@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_assets.dataset import Dataset, event_dates
-from pipeline_assets.refine import has_valid_row
+from pipeline_assets.probing import PROBES, Probe, probe
 from resources.lake import TableName
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment, LoadedFile
@@ -56,7 +56,8 @@ class FragmentWriter:
         self._spool = TableSpool(self._received, held_bytes=held_bytes)
         self._malformed: dict[str, int] = {}
         self.rows = 0
-        self.has_valid_row = False
+        self.probes: list[Probe] = []
+        """Some of the first rows, to tell whether any is valid."""
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +90,8 @@ class FragmentWriter:
         start = 0
         for day, rows, malformed in counts.iter_rows():
             part = by_day.slice(start, rows)
-            self.has_valid_row = self.has_valid_row or has_valid_row(part, self._dataset, day)
+            if len(self.probes) < PROBES:
+                self.probes += filter(None, [probe(part, self._dataset, day)])
             self._malformed[str(day)] = self._malformed.get(str(day), 0) + malformed
             runs.append((str(day), rows))
             start += rows

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TypeAlias
 
 import dagster as dg
+import polars as pl
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import (
     ConservationError,
+    EnvironmentFaultError,
     LandfallError,
     ObjectChangedError,
     ObjectGoneError,
@@ -26,9 +29,11 @@ from pipeline_assets.parsing.detection import refuse_other_suffixes
 from pipeline_assets.parsing.notes import Notes
 from pipeline_assets.parsing.reader import open_records
 from pipeline_assets.parsing.records import Layout
+from pipeline_assets.probing import Probe, with_valid_row
+from pipeline_assets.refine import has_valid_row
 from resources.landfall import Landfall
 from resources.ledger.files import Claim
-from resources.ledger.model import FileHead, LoadedFile, UnreportedFile
+from resources.ledger.model import FileHead, Fragment, LoadedFile, UnreportedFile
 
 FILES_PER_SETTLEMENT = 64
 """Files that are settled together; a crash makes a run do twice as many again at most."""
@@ -50,6 +55,8 @@ class LoadReport:
     failed: list[FailedFile] = field(default_factory=list)
     read: "dict[str, ReadFile]" = field(default_factory=dict)
     """What was noticed in each loaded file, by file id."""
+    hollow: set[str] = field(default_factory=set)
+    """File ids of those that have records and no valid row."""
     passed_over: int = 0
     """Files that were deleted, overwritten or taken away while they were loaded."""
 
@@ -61,12 +68,12 @@ class ReadFile:
     Attributes:
         loaded: fragments and counts.
         notes: how the file is written, and its fields that the contract does not name.
-        has_valid_row: whether any of its rows can get into silver.
+        probes: some of its first rows.
     """
 
     loaded: LoadedFile
     notes: Notes
-    has_valid_row: bool
+    probes: tuple[Probe, ...]
 
 
 def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
@@ -96,7 +103,7 @@ def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
             writer.add(records)
         if reader.counted != writer.rows:
             raise ConservationError(head.key, counted=reader.counted, written=writer.rows)
-        return ReadFile(writer.store(landfall), reader.notes, writer.has_valid_row)
+        return ReadFile(writer.store(landfall), reader.notes, tuple(writer.probes))
 
 
 _Loading: TypeAlias = list[tuple[Claim, "Future[ReadFile | LandfallError]"]]
@@ -158,7 +165,7 @@ class _Settlement:
 
     def settle(self, outcomes: Iterable[tuple[Claim, ReadFile | LandfallError]]) -> None:
         loaded = []
-        for claim, outcome in outcomes:
+        for claim, outcome in self._probed(list(outcomes)):
             if isinstance(outcome, ReadFile):
                 loaded.append((claim, outcome))
             else:
@@ -166,8 +173,8 @@ class _Settlement:
         # Before the files turn, so that a crash in between keeps nobody from being told.
         self.landfall.ledger.notices.note_hollow(
             UnreportedFile(claim.head.file_id, claim.head.epoch)
-            for claim, read in loaded
-            if read.loaded.records and not read.has_valid_row
+            for claim, _ in loaded
+            if claim.head.file_id in self.report.hollow
         )
         turned = self.landfall.ledger.files.finish(
             [(claim, read.loaded) for claim, read in loaded], self.run_id
@@ -175,6 +182,46 @@ class _Settlement:
         self.report.loaded += turned
         self.report.read |= {claim.head.file_id: read for claim, read in loaded}
         self.report.passed_over += len(loaded) - len(turned)
+
+    def _probed(
+        self, outcomes: Sequence[tuple[Claim, ReadFile | LandfallError]]
+    ) -> Iterator[tuple[Claim, ReadFile | LandfallError]]:
+        """The outcomes, once it is known which of the files read are hollow."""
+        probes = {
+            claim.head.file_id: read.probes
+            for claim, read in outcomes
+            if isinstance(read, ReadFile)
+        }
+        try:
+            valid = with_valid_row(probes, self.dataset)
+        except Exception:  # noqa: BLE001 - one of them is at fault: each is looked at by itself
+            valid = set()
+        for claim, outcome in outcomes:
+            if isinstance(outcome, ReadFile) and claim.head.file_id not in valid:
+                yield claim, self._looked_at(claim, outcome)
+            else:
+                yield claim, outcome
+
+    def _looked_at(self, claim: Claim, read: ReadFile) -> ReadFile | LandfallError:
+        """Look at every row of a file whose first ones are not valid."""
+        fragments = (each for each in read.loaded.fragments if each.rows > each.malformed)
+        try:
+            has_valid = any(self._has_valid_row(each) for each in fragments)
+        except EnvironmentFaultError:
+            raise
+        except LandfallError as error:
+            return error
+        except Exception as fault:  # noqa: BLE001 - as in `_outcome`
+            dg.get_dagster_logger().exception("loading %s failed", claim.head.key)
+            return UnexpectedFileError(claim.head.key, fault)
+        if read.loaded.records and not has_valid:
+            self.report.hollow.add(claim.head.file_id)
+        return read
+
+    def _has_valid_row(self, fragment: Fragment) -> bool:
+        rows = pl.from_arrow(self.landfall.lake.read_fragment(fragment.fragment_key))
+        assert isinstance(rows, pl.DataFrame)  # noqa: S101 - a table is never one column
+        return has_valid_row(rows, self.dataset, date.fromisoformat(fragment.event_date))
 
     def _settle_failure(self, claim: Claim, error: LandfallError) -> None:
         moved = isinstance(error, ObjectChangedError | ObjectGoneError)

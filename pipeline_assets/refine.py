@@ -111,11 +111,23 @@ def has_valid_row(records: pl.DataFrame, dataset: Dataset, event_date: date) -> 
         ConformError: the dataset's ``conform`` lost rows or columns.
     """
     well_formed = records.filter(pl.col("_error").is_null())
-    for part in well_formed.iter_slices(PROBED_ROWS):
-        masks = evaluate(_candidates(part, dataset, event_date), dataset)
-        if not _any(masks, part.height).all():
-            return True
-    return False
+    parts = well_formed.iter_slices(PROBED_ROWS)
+    return any(valid_rows(part, dataset, event_date).any() for part in parts)
+
+
+def valid_rows(well_formed: pl.DataFrame, dataset: Dataset, event_date: date) -> pl.Series:
+    """Which records keep every rule: a boolean for each.
+
+    Args:
+        well_formed: the dataset's fields as text, of one event date.
+        dataset: the dataset they belong to.
+        event_date: the date they are filed under.
+
+    Raises:
+        ConformError: the dataset's ``conform`` lost rows or columns.
+    """
+    masks = evaluate(_candidates(well_formed, dataset, event_date), dataset)
+    return ~_any(masks, well_formed.height)
 
 
 def _in_landing_order(bronze: pl.DataFrame, landing_keys: Mapping[str, str]) -> pl.DataFrame:

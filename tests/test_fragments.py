@@ -1,6 +1,6 @@
 """A file's records in fragments by event date, in the lake of a local AWS."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from pipeline_assets import fragments
 from pipeline_assets.datasets.readings import DATASET
 from pipeline_assets.fragments import FragmentWriter, fragment_schema
 from pipeline_assets.parsing.records import record_schema
+from pipeline_assets.probing import Probe, with_valid_row
 from resources.aws import Aws
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, FileState, LoadedFile
@@ -40,7 +41,7 @@ class Stored:
 
     loaded: LoadedFile
     fragments: dict[str, bytes]
-    has_valid_row: bool
+    probes: tuple[Probe, ...] = field(compare=False)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def stored(landfall: Landfall, held_bytes: int) -> Stored:
         )["Body"].read()
         for each in loaded.fragments
     }
-    return Stored(loaded, bodies, writer.has_valid_row)
+    return Stored(loaded, bodies, tuple(writer.probes))
 
 
 def table(body: bytes) -> pa.Table:
@@ -98,7 +99,7 @@ def test_each_date_has_its_rows_in_their_order_and_the_file_all_of_them(
     found = stored(landfall, 0)
 
     assert (found.loaded.records, found.loaded.malformed) == (BATCHES * (2 * DATES + 1), BATCHES)
-    assert found.has_valid_row
+    assert with_valid_row({"a": found.probes}, DATASET) == {"a"}
     days = [(FIRST + timedelta(days=day)).isoformat() for day in range(DATES)]
     assert [*found.fragments] == [*days, HEAD.file_date]
     for each in found.loaded.fragments:
@@ -137,4 +138,4 @@ def test_a_file_without_records_has_no_fragment(landfall: Landfall) -> None:
         loaded = writer.store(landfall)
 
     assert (loaded.fragments, loaded.records, loaded.malformed) == ((), 0, 0)
-    assert not writer.has_valid_row
+    assert writer.probes == []

@@ -12,7 +12,7 @@ from pipeline_assets.environment import start
 from pipeline_assets.operations.hollow_files import tell_hollow
 from resources.lake import TableName
 from resources.landfall import Landfall
-from resources.ledger.model import FileState, UnreportedFile
+from resources.ledger.model import DateCounts, FileState, UnreportedFile
 
 FIRST, SECOND, *_ = DAYS
 HOLLOW = f"events/dt={FIRST}/hollow.jsonl"
@@ -98,6 +98,20 @@ def test_a_file_without_a_valid_row_loads_and_alerts_once(pipeline: Pipeline) ->
     assert check(pipeline, "some_row_valid").metadata["keys"].value == [HOLLOW]
     quarantined = pipeline.landfall.lake.read(TableName("quarantine", "events"), FIRST)
     assert quarantined.num_rows == 3
+
+
+def test_a_file_whose_first_rows_are_wrong_is_no_hollow_file(pipeline: Pipeline) -> None:
+    late = f"events/dt={FIRST}/late.jsonl"
+    sound = f"events/dt={FIRST}/sound.jsonl"
+    pipeline.land(late, json_lines([*wrong_events(FIRST, 10), event(FIRST, 999)]))
+    pipeline.land(HOLLOW, json_lines(wrong_events(FIRST, 10)))
+    pipeline.land(sound, json_lines(events(FIRST, range(900))))
+    pipeline.work()
+
+    assert pipeline.date(FIRST).counts == DateCounts(
+        bronze=921, silver=901, quarantined=20, duplicates=0
+    )
+    assert check(pipeline, "some_row_valid").metadata["keys"].value == [HOLLOW]
 
 
 def test_what_sns_refuses_to_tell_is_told_later(pipeline: Pipeline) -> None:
