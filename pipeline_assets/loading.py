@@ -34,6 +34,7 @@ from pipeline_assets.refine import has_valid_row
 from resources.landfall import Landfall
 from resources.ledger.files import Claim
 from resources.ledger.model import FileHead, Fragment, LoadedFile, UnreportedFile
+from resources.parquet import row_groups
 
 FILES_PER_SETTLEMENT = 64
 """Files that are settled together; a crash makes a run do twice as many again at most."""
@@ -219,9 +220,10 @@ class _Settlement:
         return read
 
     def _has_valid_row(self, fragment: Fragment) -> bool:
-        rows = pl.from_arrow(self.landfall.lake.read_fragment(fragment.fragment_key))
-        assert isinstance(rows, pl.DataFrame)  # noqa: S101 - a table is never one column
-        return has_valid_row(rows, self.dataset, date.fromisoformat(fragment.event_date))
+        day = date.fromisoformat(fragment.event_date)
+        with self.landfall.lake.copy_fragment(fragment.fragment_key) as file:
+            parts = (pl.DataFrame(rows) for rows in row_groups(file))
+            return any(has_valid_row(part, self.dataset, day) for part in parts)
 
     def _settle_failure(self, claim: Claim, error: LandfallError) -> None:
         moved = isinstance(error, ObjectChangedError | ObjectGoneError)
