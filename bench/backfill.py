@@ -89,7 +89,7 @@ def _fill_bronze(home: Home, days: list[str]) -> None:
     """
     landfall = home.landfall()
     single_files.put_all(landfall, days)
-    while drain(landfall):
+    while not drain(landfall):
         pass
     pending = landfall.ledger.files.pending(DATASET)
     planned = [RequestedFile(each.file_id, each.epoch, each.attempts) for each in pending]
