@@ -1,4 +1,4 @@
-"""How much the bench measures; the defaults end within half an hour on two cores."""
+"""How much the bench measures; the defaults take more than half an hour on two cores."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict

@@ -12,7 +12,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from resources.run_launcher.server_address import RunServerError
+from resources.run_launcher.server_address import RunServerError, RunServerSilentError
 from resources.run_launcher.server_client import fork_run
 from resources.run_launcher.worker import TAG, Worker, spawn
 
@@ -53,7 +53,8 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Fork a process for the run, or start one.
 
         Raises:
-            DagsterLaunchFailedError: the run does not say where its code is.
+            DagsterLaunchFailedError: the run does not say where its code is, or nobody knows
+                whether its process was started.
         """
         run, origin = context.dagster_run, context.dagster_run.job_code_origin
         if origin is None:
@@ -72,6 +73,11 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             message = f"The run starts in a new process instead of a forked one, since {fault}"
             self._instance.report_engine_event(message, run, cls=type(self))
             worker = Worker.of(spawn([executable, "-m", "dagster", *command]).pid)
+        except RunServerSilentError as fault:
+            # A second process for the same run would hold all that a first one may hold.
+            raise DagsterLaunchFailedError(  # type: ignore[no-untyped-call]
+                f"{fault}: what the run was to do is tried again by another run."
+            ) from fault
         self._instance.add_run_tags(run.run_id, {TAG: worker.as_tag()})
 
     def _fork(self, executable: str, command: Sequence[str]) -> Worker:

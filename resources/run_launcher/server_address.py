@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 class RunServerError(Exception):
-    """There is no run server to ask, with the reason."""
+    """No process was forked, with the reason."""
+
+
+class RunServerSilentError(Exception):
+    """A run server was asked for a process and did not say whether it forked one."""
 
 
 @dataclass(frozen=True)

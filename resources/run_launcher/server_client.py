@@ -9,7 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from resources.run_launcher.server_address import RunServerError, ServerAddress, server_address
+from resources.run_launcher.server_address import (
+    RunServerError,
+    RunServerSilentError,
+    ServerAddress,
+    server_address,
+)
 from resources.run_launcher.worker import Worker, spawn
 
 START_SECONDS = 60.0
@@ -41,7 +46,8 @@ def fork_run(home: Path, command: Sequence[str]) -> Worker:
         command: what ``python -m dagster`` would be given.
 
     Raises:
-        RunServerError: there is no server and none could be started, or it did not answer.
+        RunServerError: there is no server and none could be started, or it could not fork.
+        RunServerSilentError: it was asked and did not answer, so there may be a process or none.
     """
     request = json.dumps({"command": list(command)}).encode() + b"\n"
     answer = json.loads(_ask(home, request))
@@ -49,7 +55,7 @@ def fork_run(home: Path, command: Sequence[str]) -> Worker:
         raise RunServerError(str(answer["fault"]))
     worker = Worker.parse(json.dumps(answer))
     if worker is None:
-        raise RunServerError(f"the run server answered {answer!r}")
+        raise RunServerSilentError(f"the run server answered {answer!r}")
     return worker
 
 
@@ -62,9 +68,9 @@ def _ask(home: Path, request: bytes) -> bytes:
             with connection.makefile("rb") as answers:
                 answer = answers.readline()
         except OSError as error:
-            raise RunServerError(f"the run server did not answer ({error})") from error
+            raise RunServerSilentError(f"the run server did not answer ({error})") from error
     if not answer:
-        raise RunServerError("the run server ended before it answered")
+        raise RunServerSilentError("the run server ended before it answered")
     return answer
 
 

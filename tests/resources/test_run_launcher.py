@@ -16,6 +16,7 @@ import launched_jobs
 import psutil
 import pytest
 from dagster._core.code_pointer import FileCodePointer
+from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.launcher.base import WorkerStatus
@@ -247,6 +248,23 @@ def test_a_run_is_spawned_where_it_cannot_be_forked_and_its_log_says_why(
     assert f"new process instead of a forked one, since {folder} is not" in launching.log(run_id)
     assert f"parent {os.getpid()}" in launching.log(run_id)
     assert servers(launching.home) == []
+
+
+def test_a_server_that_says_nothing_is_given_no_second_process(
+    launching: Launching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = server_address(launching.home)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(address.socket))
+        silent.listen()
+        monkeypatch.setattr("resources.run_launcher.server_client.ANSWER_SECONDS", 0.2)
+        with pytest.raises(DagsterLaunchFailedError, match="did not answer"):
+            launching.launch("succeeding")
+    (run,) = launching.instance.get_runs()
+
+    assert TAG not in run.tags
+    assert "Started process" not in launching.log(run.run_id)
+    address.socket.unlink()
 
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
