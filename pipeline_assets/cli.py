@@ -143,7 +143,8 @@ def work(landfall: "Landfall", *, until_idle: bool, timeout: float | None, as_js
         open_instance(landfall.settings) as instance,
         show.spinner(err, quiet=as_json) as say,
     ):
-        worker = Worker(landfall, instance, build_defs(), say)
+        at_once = landfall.settings.work_runs
+        worker = Worker(landfall, instance, build_defs(), say, runs_at_once=at_once)
         report = worker.work(until_idle=until_idle, timeout=timeout)
     status = read_status(landfall)
     show.work(out, report, status, as_json=as_json)

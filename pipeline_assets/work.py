@@ -1,7 +1,8 @@
 """The pipeline without the Dagster daemon: ticks, queue and runs in this process.
 
-The ticks are those of the sensors and the runs are the same jobs on the same instance, one after
-the other, so what `landfall work` did is all there in the UI.
+The ticks are those of the sensors and the runs are the same jobs on the same instance, so what
+`landfall work` did is all there in the UI. A single run is executed in this process, several are
+side by side in processes of their own.
 """
 
 import time
@@ -13,21 +14,22 @@ import dagster as dg
 
 from pipeline_assets import show
 from pipeline_assets.fingerprint import fingerprint
-from pipeline_assets.holding import abandon, let_go
-from pipeline_assets.jobs import job_name, partition_key, run_tags
 from pipeline_assets.landing_asset import tell
 from pipeline_assets.operations.dead_letters import send_letters
 from pipeline_assets.operations.hollow_files import tell_hollow
+from pipeline_assets.partitions import days_between
 from pipeline_assets.registry import datasets
+from pipeline_assets.run_execution import Ending, execute
+from pipeline_assets.run_processes import side_by_side
 from resources.landfall import Landfall
 from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
 from sensors import landing, refresh
 from sensors.notifications import drain
+from sensors.outcome import EndedRun, give_back
 from sensors.reconcile import Walker
 
 REST_SECONDS = 0.2
-QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,15 @@ Progress = Callable[[str], None]
 
 
 class Worker:
-    """Does what the sensors and the run queue do."""
+    """Does what the sensors and the run queue do.
+
+    Args:
+        landfall: the environment.
+        instance: where runs are kept.
+        definitions: the project, for runs in this process.
+        progress: is told what goes on.
+        runs_at_once: 1 executes every run in this process.
+    """
 
     def __init__(
         self,
@@ -75,11 +85,14 @@ class Worker:
         instance: dg.DagsterInstance,
         definitions: dg.Definitions,
         progress: Progress,
+        *,
+        runs_at_once: int = 1,
     ) -> None:
         self._landfall = landfall
         self._instance = instance
         self._definitions = definitions
         self._progress = progress
+        self._runs_at_once = runs_at_once
         self._observer = Observer(clock=time.monotonic)
         self._begun: set[str] = set()
         self._walker = Walker(landfall, lambda: tell(landfall, instance))
@@ -96,10 +109,7 @@ class Worker:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             asked = self._tick()
-            for request in asked:
-                if _is_past(deadline):
-                    break
-                self._run(request)
+            self._run_all(asked, deadline)
             left = backlog(self._landfall)
             if until_idle and left.is_empty and self._walker.is_done():
                 left = self._send_letters(left)
@@ -138,38 +148,45 @@ class Worker:
         """
         return [request for request in waiting if request.request_id not in self._begun]
 
-    def _run(self, request: RunRequest) -> None:
-        self._begun.add(request.request_id)
-        first, last = request.dates
-        span = first if first == last else f"{first} to {last}"
-        what = f"{request.run.kind} {request.run.dataset} {span}"
-        files = f", {show.number(len(request.run.files), 'file')}" if request.run.files else ""
-        self._progress(f"run {self.report.runs + 1}: {what}{files}")
-        run_id = str(uuid.uuid4())
-        result = self._execute(request, run_id)
-        if _was_interrupted(result):
-            let_go(run_id)
-            raise KeyboardInterrupt
-        abandon(run_id)
-        self.report.runs += 1
-        if not result.success:
-            self._progress(f"run {self.report.runs} failed: {_cause(result)}")
-            self.report.failed_runs.append(f"{run_id} ({what})")
+    def _run_all(self, requests: list[RunRequest], deadline: float | None) -> None:
+        def begin(request: RunRequest) -> str | None:
+            return None if _is_past(deadline) else self._begin(request)
 
-    def _execute(self, request: RunRequest, run_id: str) -> dg.ExecuteInProcessResult:
-        job = self._definitions.resolve_job_def(job_name(request.run.dataset, request.run.kind))
-        try:
-            return job.execute_in_process(
-                instance=self._instance,
-                partition_key=partition_key(request),
-                tags={**run_tags(request), "dagster/run_key": request.request_id},
-                run_config=QUIET_LOGS,
-                raise_on_error=False,
-                run_id=run_id,
-            )
-        except BaseException:  # a signal outside of Dagster's own care
-            let_go(run_id)
-            raise
+        if len(requests) > 1 and self._runs_at_once > 1:
+            limit = self._runs_at_once
+            for run, ending in side_by_side(requests, begin, self._instance, limit=limit):
+                self._note(run.request, run.run_id, ending)
+            return
+        for request in requests:
+            run_id = begin(request)
+            if run_id is None:
+                break
+            ending = execute(request, run_id, self._instance, self._definitions)
+            if ending.interrupted:
+                raise KeyboardInterrupt
+            self._note(request, run_id, ending)
+
+    def _begin(self, request: RunRequest) -> str:
+        self._begun.add(request.request_id)
+        files = f", {show.number(len(request.run.files), 'file')}" if request.run.files else ""
+        self._progress(f"run {len(self._begun)}: {_what(request)}{files}")
+        return str(uuid.uuid4())
+
+    def _note(self, request: RunRequest, run_id: str, ending: Ending) -> None:
+        self.report.runs += 1
+        if ending.died:
+            days = tuple(days_between(*request.dates))
+            run = EndedRun(run_id, request.request_id, days, stopped=False)
+            give_back(self._landfall, run)
+        if not ending.success:
+            self._progress(f"run {run_id} failed: {ending.cause}")
+            self.report.failed_runs.append(f"{run_id} ({_what(request)})")
+
+
+def _what(request: RunRequest) -> str:
+    first, last = request.dates
+    span = first if first == last else f"{first} to {last}"
+    return f"{request.run.kind} {request.run.dataset} {span}"
 
 
 def backlog(landfall: Landfall) -> Backlog:
@@ -183,31 +200,6 @@ def backlog(landfall: Landfall) -> Backlog:
         dates += sum(not (each.held and each.fingerprint == contract) for each in dirty)
     letters = len(landfall.ledger.files.unreported(landfall.settings.max_letters_per_tick))
     return Backlog(sum(landfall.queue.depth()), files, requests, dates, letters)
-
-
-def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether a signal ended the run.
-
-    Dagster reports a signal as a failed step, between two steps as a failed or a canceled run.
-    """
-    interrupted = dg.DagsterExecutionInterruptedError.__name__
-    for event in result.all_events:
-        error = getattr(event.event_specific_data, "error", None)
-        named = error is not None and interrupted in f"{error.cls_name} {error.message}"
-        if named or event.event_type is dg.DagsterEventType.RUN_CANCELED:
-            return True
-    return False
-
-
-def _cause(result: dg.ExecuteInProcessResult) -> str:
-    """What a failed run says for itself, in a line."""
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        if error is not None:
-            first = error if error.cause is None else error.cause
-            message = first.message.strip().splitlines()[0]
-            return message.partition(": ")[2] or message
-    return "its log says why"
 
 
 def _is_past(deadline: float | None) -> bool:

@@ -1,5 +1,6 @@
 """Every setting, read from the environment when it is first needed, never at import."""
 
+import os
 import random
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,6 +17,8 @@ from pipeline_assets.parsing.limits import Limits
 from resources.local_aws.record import CRM_PATH
 
 ENVIRONMENT_STEP = 4
+MOST_WORK_RUNS = 4
+"""Unless more are asked for: as many as `dagster.yaml` has, each with memory of its own."""
 LONGEST_SECONDS = 365 * 24 * 60 * 60.0
 """No wait, lease or limit is longer than a year; a time plus far more is none that Python knows."""
 BUCKET_NAME = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
@@ -238,6 +241,12 @@ class Settings(BaseSettings):
         ge=0,
         le=LONGEST_SECONDS,
         description="The watchdog alerts the same again only after so long.",
+    )
+    work_runs: int = Field(
+        default_factory=lambda: min(os.cpu_count() or 1, MOST_WORK_RUNS),
+        ge=1,
+        le=64,
+        description="Runs of `landfall work` at once, each a process of its own; 1: all in one process.",
     )
     io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
 

@@ -142,8 +142,7 @@ class Pipeline:
     def step(self) -> None:
         """One tick, and the runs that it asks for."""
         worker = self.worker()
-        for request in worker._tick():
-            worker._run(request)
+        worker._run_all(worker._tick(), None)
 
     def materialize(
         self,

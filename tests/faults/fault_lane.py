@@ -39,13 +39,15 @@ FORMER_WALK_SECONDS = 3600.0
 """Age of the template's walk through the landing bucket: in every trial the next one is due, once
 (``LANDFALL_RECONCILE_SECONDS`` is 900 by default)."""
 WORKER_SETTINGS = {
+    "LANDFALL_WORK_RUNS": "1",
     "LANDFALL_LEASE_SECONDS": "0.8",
     "LANDFALL_REQUEST_SECONDS": "6",
     "LANDFALL_BACKOFF_SECONDS": "0.02",
     "LANDFALL_BACKOFF_MAX_SECONDS": "0.2",
     "LANDFALL_MAX_ATTEMPTS": "60",
 }
-"""Short waits; so many attempts that being killed never makes a file ``DEAD``."""
+"""One process, which is what breaks; short waits; so many attempts that being killed never makes a
+file ``DEAD``."""
 
 
 @dataclass(frozen=True)
