@@ -4,8 +4,8 @@ Rows that may be equal share a bucket, so each bucket is refined as if it were a
 and the tables are the same whatever the number of buckets.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ from pipeline_assets.refine import (
     conformed_rows,
     silver_order,
 )
+from resources.parallel import read_ahead
 from resources.parquet import EncodedTable
 from resources.sorted_tables import SortedTables
 from resources.table_spool import TableSpool
@@ -76,8 +77,9 @@ def refine_in_buckets(
         TableSpool(schema, held_bytes=HELD_BYTES) as rows,
         SortedTables(silver_order(dataset), tables=buckets) as silver,
         SortedTables(QUARANTINE_ORDER, tables=buckets) as quarantine,
+        closing(read_ahead(bronze)) as parts,
     ):
-        for part in bronze:
+        for part in parts:
             _deal_out(part.select(schema.names), dataset, buckets, rows)
         account = account_of_nothing(dataset)
         for bucket in range(buckets):
@@ -115,24 +117,34 @@ def _bucket_of(part: pl.DataFrame, dataset: Dataset, buckets: int) -> pl.Series:
 
     A malformed row equals none, and goes by its ordinal: all of them together might be too many.
     """
-    by_ordinal = pl.col("_row") % buckets
+    by_ordinal = part.select(pl.col("_row") % buckets).to_series()
     if dataset.keep is Keep.EVERY:
-        return part.select(by_ordinal).to_series()
-    conformed = conformed_rows(part.select(dataset.fields), dataset)
-    by_identity = conformed.select(_identity_hash(dataset.identity) % buckets).to_series()
-    return part.select(
-        pl.when(pl.col("_error").is_null()).then(by_identity.cast(pl.Int64)).otherwise(by_ordinal)
-    ).to_series()
+        return by_ordinal
+    received = part.select(dataset.fields)
+    identity = _identity_hash(received, dataset)
+    return by_ordinal.zip_with(part["_error"].is_not_null(), (identity % buckets).cast(pl.Int64))
 
 
-def _identity_hash(identity: Sequence[Sequence[str]]) -> pl.Expr:
-    """Equal where ``refine`` may find rows equal: by the first set whose columns are all filled."""
-    *named, remaining = identity
-    hashes = [
-        pl.when(pl.all_horizontal(pl.col(columns).is_not_null())).then(pl.struct(columns).hash())
-        for columns in named
-    ]
-    return pl.coalesce(*hashes, pl.struct(remaining).hash())
+def _identity_hash(received: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """Equal where ``refine`` may find rows equal: by the first set whose columns are all filled.
+
+    A set's columns are made for the rows that no set before it identifies, and no others are.
+    """
+    hashes = pl.repeat(0, received.height, dtype=pl.UInt64, eager=True)
+    left = pl.int_range(received.height, eager=True)
+    *_, last = dataset.identity
+    for columns in dataset.identity:
+        rows = received if len(left) == received.height else received[left]
+        identity = conformed_rows(rows, dataset, columns)
+        found = identity.select(
+            pl.struct(columns).hash().alias("hash"),
+            pl.lit(columns is last)
+            .or_(pl.all_horizontal(pl.col(columns).is_not_null()))
+            .alias("is"),
+        )
+        hashes = hashes.scatter(left.filter(found["is"]), found["hash"].filter(found["is"]))
+        left = left.filter(~found["is"])
+    return hashes
 
 
 def _rows_of(bucket: int, spool: TableSpool, schema: pa.Schema) -> pl.DataFrame:

@@ -1,7 +1,10 @@
 """Fragments: the records of one landed object, sorted by event date into Parquet files."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from datetime import date, datetime
+from functools import cached_property
 from typing import Final, Self
 
 import polars as pl
@@ -13,11 +16,13 @@ from pipeline_assets.probing import PROBES, Probe, probe
 from resources.lake import TableName
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, Fragment, LoadedFile
-from resources.parquet import ROWS_PER_GROUP, TableWriter
+from resources.parquet import ROWS_PER_GROUP, EncodedTable, TableWriter
 from resources.table_spool import HELD_BYTES, TableSpool
 
 GATHERED_BYTES: Final = 8 << 20
 """So much text makes a row group, however few its rows are."""
+ENCODED_DATES: Final = 4
+"""Dates of a file that are encoded while it is read; each has a row group of its own in memory."""
 
 
 def fragment_schema(dataset: Dataset) -> pa.Schema:
@@ -53,8 +58,11 @@ class FragmentWriter:
         self._dataset = dataset
         self._head = head
         self._received = _received_schema(dataset)
-        self._spool = TableSpool(self._received, held_bytes=held_bytes)
+        self._stack = ExitStack()
+        self._spool = self._stack.enter_context(TableSpool(self._received, held_bytes=held_bytes))
         self._malformed: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
+        self._bodies: dict[str, _FragmentBody] = {}
         self.rows = 0
         self.probes: list[Probe] = []
         """Some of the first rows, to tell whether any is valid."""
@@ -63,7 +71,11 @@ class FragmentWriter:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._spool.__exit__(*details)
+        self._stack.close()
+
+    @cached_property
+    def _encoder(self) -> Executor:
+        return self._stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="encoder"))
 
     def add(self, records: pa.RecordBatch) -> None:
         """File the records below their event dates."""
@@ -86,17 +98,35 @@ class FragmentWriter:
         counts = by_day.group_by("_event_date", maintain_order=True).agg(
             pl.len().alias("rows"), pl.col("_error").count().alias("malformed")
         )
-        runs = []
+        waiting, runs = [], []
         start = 0
-        for day, rows, malformed in counts.iter_rows():
-            part = by_day.slice(start, rows)
+        for moment, rows, malformed in counts.iter_rows():
+            part, day = by_day.slice(start, rows), str(moment)
             if len(self.probes) < PROBES:
-                self.probes += filter(None, [probe(part, self._dataset, day)])
-            self._malformed[str(day)] = self._malformed.get(str(day), 0) + malformed
-            runs.append((str(day), rows))
+                self.probes += filter(None, [probe(part, self._dataset, moment)])
+            self._malformed[day] = self._malformed.get(day, 0) + malformed
+            if day in self._bodies:
+                self._bodies[day].add(self._with_provenance(self._as_received(part)))
+            else:
+                waiting.append(part)
+                runs.append((day, rows))
             start += rows
-        received = by_day.select(self._received.names).to_arrow().cast(self._received)
-        self._spool.add(received, runs)
+        if waiting:
+            self._spool.add(self._as_received(pl.concat(waiting)), runs)
+            self._take_up(runs)
+
+    def _as_received(self, part: pl.DataFrame) -> pa.Table:
+        return part.select(self._received.names).to_arrow().cast(self._received)
+
+    def _take_up(self, runs: Sequence[tuple[str, int]]) -> None:
+        """Encode dates of which a row group waits, a few, while their next rows are parsed."""
+        for day, rows in runs:
+            self._waiting[day] = self._waiting.get(day, 0) + rows
+            if self._waiting[day] >= ROWS_PER_GROUP and len(self._bodies) < ENCODED_DATES:
+                body = self._stack.enter_context(_FragmentBody(self._dataset, self._encoder))
+                for part in self._spool.take(day):
+                    body.add(self._with_provenance(part))
+                self._bodies[day] = body
 
     def store(self, landfall: Landfall) -> LoadedFile:
         """Put the fragments into the lake, one date after the other."""
@@ -105,17 +135,18 @@ class FragmentWriter:
 
     def _store(self, landfall: Landfall, day: str) -> Fragment:
         key = fragment_key(self._dataset, day, self._head)
-        with TableWriter(fragment_schema(self._dataset)) as writer:
-            for rows in _gathered(self._spool.parts(day)):
-                writer.write(self._with_provenance(rows))
-            landfall.lake.put_fragment(key, writer.finish())
+        with self._bodies.get(day) or _FragmentBody(self._dataset) as body:
+            for part in self._spool.parts(day):
+                body.add(self._with_provenance(part))
+            encoded = body.finish()
+            landfall.lake.put_fragment(key, encoded)
         return Fragment(
             file_id=self._head.file_id,
             epoch=self._head.epoch,
             event_date=day,
             landing_key=self._head.key,
             fragment_key=key,
-            rows=writer.rows,
+            rows=encoded.rows,
             malformed=self._malformed[day],
         )
 
@@ -127,21 +158,59 @@ class FragmentWriter:
         return part.select(fragment_schema(self._dataset).names)
 
 
-def _gathered(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Small parts put together: each that is written alone is a row group, slow to write and read.
+class _FragmentBody:
+    """The Parquet file of one event date's rows.
 
-    The parts of a file whose dates are mixed are as many as its batches, and a row or two each.
+    Small parts are put together: each that is written alone is a row group, slow to write and
+    read. The parts of a file whose dates are mixed are as many as its batches, and a row or two
+    each.
+
+    Args:
+        dataset: the dataset of the rows.
+        encoder: encodes in the background, a row group at a time; without, it is done at once.
     """
-    held: list[pa.Table] = []
-    rows = size = 0
-    for part in parts:
-        held.append(part)
-        rows, size = rows + part.num_rows, size + _text_bytes(part)
-        if rows >= ROWS_PER_GROUP or size >= GATHERED_BYTES:
-            yield pa.concat_tables(held)
-            held, rows, size = [], 0, 0
-    if held:
-        yield pa.concat_tables(held)
+
+    def __init__(self, dataset: Dataset, encoder: Executor | None = None) -> None:
+        self._writer = TableWriter(fragment_schema(dataset))
+        self._encoder = encoder
+        self._encoding: Future[None] | None = None
+        self._held: list[pa.Table] = []
+        self._rows = self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        if self._encoding is not None:
+            wait([self._encoding])
+        self._writer.__exit__(*details)
+
+    def add(self, part: pa.Table) -> None:
+        """Put rows below the others."""
+        self._held.append(part)
+        self._rows, self._size = self._rows + part.num_rows, self._size + _text_bytes(part)
+        if self._rows >= ROWS_PER_GROUP or self._size >= GATHERED_BYTES:
+            self._write()
+
+    def finish(self) -> EncodedTable:
+        """The whole file, which closes with this."""
+        if self._held:
+            self._write()
+        self._await()
+        return self._writer.finish()
+
+    def _write(self) -> None:
+        group = pa.concat_tables(self._held)
+        self._held, self._rows, self._size = [], 0, 0
+        self._await()
+        if self._encoder is None:
+            self._writer.write(group)
+        else:
+            self._encoding = self._encoder.submit(self._writer.write, group)
+
+    def _await(self) -> None:
+        if self._encoding is not None:
+            self._encoding.result()
 
 
 def _text_bytes(rows: pa.Table) -> int:

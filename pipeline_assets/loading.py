@@ -4,7 +4,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -34,8 +34,11 @@ from pipeline_assets.refine import has_valid_row
 from resources.landfall import Landfall
 from resources.ledger.files import Claim
 from resources.ledger.model import FileHead, Fragment, LoadedFile, UnreportedFile
+from resources.parallel import read_ahead
 from resources.parquet import row_groups
 
+LARGE_BYTES = 8 << 20
+"""A file of so many bytes has batches enough to be parsed by a thread of its own."""
 FILES_PER_SETTLEMENT = 64
 """Files that are settled together; a crash makes a run do twice as many again at most."""
 
@@ -100,7 +103,10 @@ def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
             )
         )
         writer = stack.enter_context(FragmentWriter(dataset, head))
-        for records in reader:
+        batches = iter(reader)
+        if head.size >= LARGE_BYTES:
+            batches = stack.enter_context(closing(read_ahead(batches)))
+        for records in batches:
             writer.add(records)
         if reader.counted != writer.rows:
             raise ConservationError(head.key, counted=reader.counted, written=writer.rows)

@@ -152,14 +152,17 @@ def _candidates(well_formed: pl.DataFrame, dataset: Dataset, event_date: date) -
     return Candidates(received, conformed_rows(received, dataset), event_date)
 
 
-def conformed_rows(received: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """The contract's columns of rows, made of the dataset's fields as received.
+def conformed_rows(
+    received: pl.DataFrame, dataset: Dataset, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The contract's columns of rows, or some of them, made of the dataset's fields as received.
 
     Raises:
         ConformError: the dataset's ``conform`` lost rows or columns.
     """
-    conformed = dataset.conform(received.lazy()).collect()
-    expected = list(dataset.contract().columns)
+    made = dataset.conform(received.lazy())
+    expected = list(columns or dataset.contract().columns)
+    conformed = (made.select(expected) if columns else made).collect()
     if conformed.columns != expected:
         raise ConformError(dataset.name, f"returned {conformed.columns}, not {expected}")
     if conformed.height != received.height:

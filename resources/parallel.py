@@ -1,7 +1,7 @@
 """Many calls at once, as many as the settings allow."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -42,3 +42,28 @@ def one_after_another(call: Callable[[T], R], values: Iterable[T], *, threads: i
         finally:
             for each in ahead:
                 each.cancel()
+
+
+def read_ahead(values: Iterable[T]) -> Generator[T]:
+    """The same values, each made by another thread while the one before it is used.
+
+    An error is raised where its value is due. Whoever takes no more closes the generator, which
+    waits for the value under way and closes ``values`` if that is a generator.
+    """
+    upcoming = iter(values)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            waiting = pool.submit(_next, upcoming)
+            while value := waiting.result():
+                waiting = pool.submit(_next, upcoming)
+                yield value[0]
+        finally:
+            pool.shutdown()
+            if isinstance(upcoming, Generator):
+                upcoming.close()
+
+
+def _next(values: Iterator[T]) -> tuple[T] | None:
+    for value in values:
+        return (value,)
+    return None

@@ -19,7 +19,10 @@ VERSION_KEY = "landfall-version"
 DIGEST_KEY = "landfall-digest"
 ROWS_KEY = "landfall-rows"
 ROWS_PER_GROUP = 131_072
-COMPRESSION_LEVEL = 3
+COMPRESSION_LEVEL = 1
+DICTIONARY_BYTES = 1 << 16
+"""A column chunk whose distinct values take more is written plainly: building a dictionary of ids
+first takes as long as all the rest, and saves nothing."""
 SPOOLED_BYTES = 8 << 20
 DIGEST_CHUNK_BYTES = 1 << 20
 DECIMAL_DIGITS = 38
@@ -105,6 +108,7 @@ class TableWriter:
             data_page_version="1.0",
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
+            dictionary_pagesize_limit=DICTIONARY_BYTES,
             write_page_index=False,
         )
         self.rows = 0

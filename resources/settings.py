@@ -246,7 +246,7 @@ class Settings(BaseSettings):
         default_factory=lambda: min(os.cpu_count() or 1, MOST_WORK_RUNS),
         ge=1,
         le=64,
-        description="Runs of `landfall work` at once, each a process of its own; 1: all in one process.",
+        description="Runs of `landfall work` at once, each in its own process.",
     )
     io_threads: int = Field(8, ge=1, le=64, description="Parallel AWS calls within a run.")
 

@@ -5,11 +5,13 @@ next one is complete and leaves; what stays is less than a batch of each table.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Final, Self
 
 import polars as pl
 import pyarrow as pa
 
+from resources.parallel import read_ahead
 from resources.parquet import ROWS_PER_GROUP, EncodedTable, canonical, encode_parts
 from resources.table_spool import TableSpool
 
@@ -77,7 +79,8 @@ class SortedTables:
         """
         schema = canonical(self._empty.to_arrow()).schema
         tables = (canonical(rows.to_arrow()) for rows in self.merged())
-        return encode_parts(tables, schema, version)
+        with closing(read_ahead(tables)) as merged:
+            return encode_parts(merged, schema, version)
 
     def merged(self) -> Iterator[pl.DataFrame]:
         """All rows in their order, in parts."""

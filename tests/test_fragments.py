@@ -1,5 +1,7 @@
 """A file's records in fragments by event date, in the lake of a local AWS."""
 
+import errno
+import threading
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -15,6 +17,7 @@ from pipeline_assets.probing import Probe, with_valid_row
 from resources.aws import Aws
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, FileState, LoadedFile
+from resources.parquet import TableWriter
 
 DATES = 40
 BATCHES = 5
@@ -130,6 +133,43 @@ def test_row_groups_are_bounded_by_the_text_in_them(
     (first, *_) = stored(landfall, 0).fragments.values()
 
     assert pq.ParquetFile(pa.BufferReader(first)).num_row_groups > 1
+
+
+@pytest.mark.parametrize("encoded_dates", [2, DATES])
+@pytest.mark.parametrize("held_bytes", [0, fragments.HELD_BYTES])
+def test_dates_encoded_while_the_file_is_read_have_the_same_bytes(
+    landfall: Landfall, monkeypatch: pytest.MonkeyPatch, encoded_dates: int, held_bytes: int
+) -> None:
+    monkeypatch.setattr(fragments, "ROWS_PER_GROUP", 4)  # two batches
+    encoded: set[str] = set()
+
+    def noted(writer: TableWriter, table: pa.Table) -> None:
+        if threading.current_thread().name.startswith("encoder"):
+            encoded.update(str(each) for each in table["timestamp"].to_pylist() if each)
+        write(writer, table)
+
+    write = TableWriter.write
+    monkeypatch.setattr(TableWriter, "write", noted)
+    monkeypatch.setattr(fragments, "ENCODED_DATES", 0)
+    afterwards = stored(landfall, held_bytes)
+    assert not encoded
+    monkeypatch.setattr(fragments, "ENCODED_DATES", encoded_dates)
+
+    assert stored(landfall, held_bytes) == afterwards
+    assert len({each[:10] for each in encoded}) == encoded_dates
+
+
+def test_a_row_group_that_cannot_be_encoded_fails_the_file(
+    landfall: Landfall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(fragments, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(TableWriter, "write", full)
+
+    with pytest.raises(OSError, match="no space left"):
+        stored(landfall, fragments.HELD_BYTES)
 
 
 def test_a_file_without_records_has_no_fragment(landfall: Landfall) -> None:

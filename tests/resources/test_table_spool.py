@@ -99,3 +99,17 @@ def test_a_group_may_come_in_some_tables_only() -> None:
             {"number": [1, 2], "text": [None, None]},
             {"number": [3], "text": ["é"]},
         ]
+
+
+@pytest.mark.parametrize("held_bytes", [0, 1 << 30])
+def test_a_group_that_is_taken_is_no_longer_kept(held_bytes: int) -> None:
+    with TableSpool(SCHEMA, held_bytes=held_bytes) as spool:
+        filled(spool, 3)
+        first, second, *_ = GROUPS
+        others = content(spool)[second]
+
+        taken = spool.take(first)
+
+        assert [part.num_rows for part in taken] == [2, 2, 2]
+        assert list(spool.parts(first)) == []
+        assert content(spool)[second] == others
