@@ -10,12 +10,14 @@ import polars as pl
 from pipeline_assets.checks import ADDS_UP, CONTRACT, Fact, Verdict, results
 from pipeline_assets.contract import validate
 from pipeline_assets.dataset import Dataset, FirstSeen, GoldTable
+from pipeline_assets.date_refresh import silver_table
 from pipeline_assets.errors import ContractBrokenError, DateRefusedError, LandfallError
 from pipeline_assets.first_seen import refresh_first_seen
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer, lake_out, partitioned
-from pipeline_assets.silver import LakeEvent, silver_table
+from pipeline_assets.silver import LakeEvent
 from resources.landfall import Landfall
+from resources.parallel import in_parallel
 from resources.s3_parquet import Replacement
 
 
@@ -156,10 +158,14 @@ def _versions(holding: Holding, days: Iterable[str]) -> dict[str, int]:
         LeaseLostError: another run has taken a date and refreshed it.
     """
     held = {each.event_date: each for each in holding.refreshes}
-    versions = {}
+    landfall, table, days = holding.landfall, silver_table(holding.dataset), list(days)
+    stored = in_parallel(
+        lambda day: landfall.lake.stat(table, day), days, threads=landfall.settings.io_threads
+    )
+    versions = {
+        day: (each.version or 0) if each else 0 for day, each in zip(days, stored, strict=True)
+    }
     for day in days:
-        stored = holding.landfall.lake.stat(silver_table(holding.dataset), day)
-        versions[day] = (stored.version or 0) if stored else 0
         if versions[day] > held[day].version:
             holding.catch_up(held[day], versions[day])
     return versions

@@ -21,6 +21,7 @@ from resources.landfall import Landfall
 from resources.ledger.dates import Refresh
 from resources.ledger.model import RunRequest
 from resources.ledger.runs import Observer
+from resources.parallel import in_parallel
 
 POLLS_PER_LEASE = 10
 
@@ -143,7 +144,12 @@ class Holding:
     def close(self) -> list[str]:
         """Give every date back as refreshed; returns those that a file turned meanwhile."""
         dates = self.landfall.ledger.dates
-        left = [each for each in self.refreshes if not dates.close(each, self.run_id)]
+        closed = in_parallel(
+            lambda each: dates.close(each, self.run_id),
+            self.refreshes,
+            threads=self.landfall.settings.io_threads,
+        )
+        left = [each for each, done in zip(self.refreshes, closed, strict=True) if not done]
         self._end()
         return [refresh.event_date for refresh in left]
 

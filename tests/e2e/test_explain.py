@@ -18,12 +18,12 @@ from scenario import (
     open_pipeline,
 )
 
+from pipeline_assets.date_refresh import quarantine_table
 from pipeline_assets.errors import UnknownFileError, UnknownRowError, UnregisteredFileError
 from pipeline_assets.operations.forget import forget
 from pipeline_assets.registry import dataset
 from pipeline_assets.report import file_named
 from pipeline_assets.row_story import Ending, RowStory, read_row_story, row_named
-from pipeline_assets.silver import quarantine_table
 from pipeline_assets.story import AtKey, Tables, read_story
 from resources.landfall import Landfall
 

@@ -15,7 +15,7 @@ from scenario import (
     small_tree,
 )
 
-from pipeline_assets import silver
+from pipeline_assets import date_refresh
 from pipeline_assets.buckets import EncodedDate, refine_in_buckets
 
 FIRST, SECOND, THIRD = DAYS[:3]
@@ -33,7 +33,7 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(buckets)
         return refine_in_buckets(*given, buckets=buckets, version=version)
 
-    monkeypatch.setattr(silver, "refine_in_buckets", counted)
+    monkeypatch.setattr(date_refresh, "refine_in_buckets", counted)
     return counts
 
 
