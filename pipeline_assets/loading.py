@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -80,8 +81,14 @@ class ReadFile:
     probes: tuple[Probe, ...]
 
 
-def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
+def load_file(landfall: Landfall, dataset: Dataset, head: FileHead, folder: Path) -> ReadFile:
     """Read one landed object and write its fragments.
+
+    Args:
+        landfall: the environment.
+        dataset: the dataset that the object belongs to.
+        head: what the ledger knows of it.
+        folder: where it may lie while it is read; nothing of it stays.
 
     Raises:
         FileError: the object is gone, changed, corrupt, too large, or of no format of the dataset.
@@ -91,8 +98,8 @@ def load_file(landfall: Landfall, dataset: Dataset, head: FileHead) -> ReadFile:
     limits = landfall.settings.limits
     check_size(head.key, head.size, limits)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-"))
-        path = Path(folder) / "object"
+        path = folder / head.file_id
+        stack.callback(path.unlink, missing_ok=True)
         landfall.bucket.download(head.key, head.etag, path)
         reader = stack.enter_context(
             open_records(
@@ -126,13 +133,15 @@ def load_files(
 ) -> None:
     """Load claimed files in parallel; each by itself succeeds or fails, as the report says."""
     settlement = _Settlement(landfall, dataset, run_id, report)
-    with ThreadPoolExecutor(landfall.settings.io_threads) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="landfall-") as folder,
+        ThreadPoolExecutor(landfall.settings.io_threads) as pool,
+    ):
+        load = partial(_outcome, landfall, dataset, Path(folder))
         loading: deque[_Loading] = deque()
         try:
             for group in _groups(claims):
-                loading.append(
-                    [(each, pool.submit(_outcome, landfall, dataset, each)) for each in group]
-                )
+                loading.append([(each, pool.submit(load, each)) for each in group])
                 # The next group is loaded while the one before it is settled.
                 if len(loading) > 1:
                     settlement.settle(_awaited(loading.popleft()))
@@ -151,9 +160,11 @@ def _groups(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         yield claims[start : start + FILES_PER_SETTLEMENT]
 
 
-def _outcome(landfall: Landfall, dataset: Dataset, claim: Claim) -> ReadFile | LandfallError:
+def _outcome(
+    landfall: Landfall, dataset: Dataset, folder: Path, claim: Claim
+) -> ReadFile | LandfallError:
     try:
-        return load_file(landfall, dataset, claim.head)
+        return load_file(landfall, dataset, claim.head, folder)
     except LandfallError as error:
         return error
     except Exception as fault:  # noqa: BLE001 - one bad file never fails its batch

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,7 +187,7 @@ def test_a_date_that_is_refreshed_while_a_file_is_forgotten_comes_clean_by_itsel
 
 
 def test_a_run_that_loads_the_file_meanwhile_leaves_only_what_a_second_call_deletes(
-    pipeline: Pipeline,
+    pipeline: Pipeline, tmp_path: Path
 ) -> None:
     landfall, files = pipeline.landfall, pipeline.landfall.ledger.files
     pipeline.land(A, json_lines(events(FIRST, range(5))))
@@ -194,7 +195,7 @@ def test_a_run_that_loads_the_file_meanwhile_leaves_only_what_a_second_call_dele
     (claim,) = files.claim([RequestedFile(pipeline.file(A).file_id, 1, 0)], "events")
 
     forget(landfall, claim.head, why=WHY)
-    loaded = load_file(landfall, dataset("events"), claim.head).loaded
+    loaded = load_file(landfall, dataset("events"), claim.head, tmp_path).loaded
     assert files.finish([(claim, loaded)], "a run of its own") == []
     assert len(fragments_of(pipeline, A)) == 1
     again = forget(landfall, pipeline.file(A), why=WHY)
