@@ -192,17 +192,23 @@ class Dates(Manifests):
         if refresh.taken_over:
             self.raise_versions([(refresh.dataset, refresh.event_date)])
         if head.dirty:
-            self._dirty_since(refresh)
+            self._turned_meanwhile(refresh, head)
             return False
         self._unmark(refresh)
         return True
 
-    def _dirty_since(self, refresh: Refresh) -> None:
-        """Say that what a date waits for came while it was refreshed."""
-        since = Change(set={"since": utc_text(refresh.started_at)})
+    def _turned_meanwhile(self, refresh: Refresh, head: DateHead) -> None:
+        """Say that what a date waits for came while it was refreshed, and let it rest.
+
+        The mark was made before anybody knew how long that refresh would take: a date that keeps
+        receiving files would be refreshed without a pause.
+        """
+        rested = _dirty_after(head)
+        since = utc_text(refresh.started_at)
+        change = Change(set={"since": since, "due_at": rested.due_at, "wait": rested.wait})
         key = _dirty_key(refresh.dataset, refresh.event_date)
         with suppress(ConditionFailedError):
-            self._table.update(*key, change=since, condition=Condition("attribute_exists(#pk)"))
+            self._table.update(*key, change=change, condition=Condition("attribute_exists(#pk)"))
 
     def _unmark(self, refresh: Refresh) -> None:
         condition = Condition("#version <= :version", {"version": refresh.version})

@@ -21,7 +21,7 @@ from pipeline_assets.errors import (
     RefreshFailedError,
 )
 from resources.ledger.dates import Refresh
-from resources.ledger.model import DateCounts, DirtyDate, utc_now, utc_text
+from resources.ledger.model import DateCounts, DirtyDate, is_due, utc_now, utc_text
 from resources.settings import Settings
 
 
@@ -286,8 +286,28 @@ def test_a_date_rests_as_long_as_its_last_refresh_took(ledger: LedgerParts) -> N
 
     turn_another_file(ledger)
 
-    due = dirty_date(ledger).due_at
-    assert utc_text(utc_now() + _s(3500)) < due < utc_text(utc_now() + _s(3700))
+    assert_rests(dirty_date(ledger), 3600)
+
+
+def assert_rests(dirty: DirtyDate, seconds: float) -> None:
+    """It is refreshed after so many seconds, by the clock that says so, and not before."""
+    now = utc_now()
+    assert not is_due(dirty.due_at, dirty.wait, now)
+    assert not is_due(dirty.due_at, dirty.wait, now + _s(seconds - 100))
+    assert is_due(dirty.due_at, dirty.wait, now + _s(seconds + 1))
+
+
+def test_a_date_that_a_file_turned_during_its_refresh_rests_as_long_as_that_took(
+    ledger: LedgerParts,
+) -> None:
+    loaded_date(ledger)
+    held = opened(ledger)
+    slow = Refresh(DATASET, DAY, held.version, taken_over=False, started_at=utc_now() - _s(3600))
+    turn_another_file(ledger)
+
+    assert not ledger.dates.close(slow, RUN)
+
+    assert_rests(dirty_date(ledger), 3600)
 
 
 def test_every_date_of_a_dataset_is_reported_in_order(ledger: LedgerParts) -> None:
