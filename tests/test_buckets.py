@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline_assets.account import DateAccount
+from pipeline_assets.account import DateAccount, RejectedRows, RuleOutcome, added
 from pipeline_assets.buckets import bucket_count, refine_in_buckets
+from pipeline_assets.contract import rules
 from pipeline_assets.dataset import Dataset, Keep
 from pipeline_assets.datasets import customers, events, logs, readings
 from pipeline_assets.errors import ConformError
@@ -143,6 +144,70 @@ def test_any_number_of_buckets_gives_the_tables_and_the_account_of_one(
     files = data.draw(several(drawn))
 
     assert in_buckets(dataset, files, buckets) == whole(dataset, files)
+
+
+def test_the_account_of_two_parts_is_their_sum() -> None:
+    rule = rules(events.DATASET)[0]
+    one = DateAccount(
+        bronze_rows=10,
+        silver_rows=5,
+        quarantined=3,
+        duplicates=2,
+        outcomes=(RuleOutcome(rule, 2, 0.2, ("late", "last"), (("k", 5), ("k", 9))),),
+        rejected=(RejectedRows("b", "k", 2, 1, 1), RejectedRows("a", "l", 1, 1, 0)),
+        rows_elsewhere=40,
+    )
+    other = DateAccount(
+        bronze_rows=30,
+        silver_rows=21,
+        quarantined=5,
+        duplicates=4,
+        outcomes=(RuleOutcome(rule, 3, 0.1, ("first", "soon"), (("j", 8), ("k", 3))),),
+        rejected=(RejectedRows("c", "j", 1, 0, 1), RejectedRows("b", "k", 4, 2, 3)),
+        rows_elsewhere=20,
+    )
+
+    both = DateAccount(
+        bronze_rows=40,
+        silver_rows=26,
+        quarantined=8,
+        duplicates=6,
+        outcomes=(
+            RuleOutcome(rule, 5, 0.125, ("first", "soon", "late"), (("j", 8), ("k", 3), ("k", 5))),
+        ),
+        rejected=(
+            RejectedRows("c", "j", 1, 0, 1),
+            RejectedRows("b", "k", 6, 3, 4),
+            RejectedRows("a", "l", 1, 1, 0),
+        ),
+        rows_elsewhere=60,
+    )
+    assert added(one, other) == added(other, one) == both
+    assert (both.quarantine_share, both.conserved) == (8 / 100, True)
+
+
+def test_what_every_bucket_rejects_is_in_the_quarantine_and_in_the_share() -> None:
+    good = [click(number) for number in range(60)]
+    bad = [click(number, userId=None) for number in range(60, 80)]
+    files: dict[str, list[Record]] = {"a": [*good, *bad], "z": [*good, CUT]}
+    made = refine_in_buckets(
+        [bronze(events.DATASET, files)],
+        events.DATASET,
+        refine_of(events.DATASET),
+        buckets=4,
+        version=VERSION,
+    )
+    with made.silver.body, made.quarantine.body:
+        rejected = pl.read_parquet(made.quarantine.body.read())
+
+    account = made.account
+    assert rejected.select("_file_id", "_row").rows() == [
+        ("z", 60),
+        *(("a", row) for row in range(60, 80)),
+    ]
+    assert (account.silver_rows, account.quarantined, account.duplicates) == (60, 21, 60)
+    assert account.quarantine_share == 21 / 141
+    assert [(each.file_id, each.rows) for each in account.rejected] == [("z", 1), ("a", 20)]
 
 
 def measured() -> Dataset:
