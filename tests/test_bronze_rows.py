@@ -1,20 +1,23 @@
 """Bronze rows of a date, at once or in parts: the same rows, the same refusals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from pipeline_assets import bronze_rows
 from pipeline_assets.bronze_rows import read_date, stream_date
 from pipeline_assets.datasets.events import DATASET
 from pipeline_assets.errors import DateRefusedError
 from pipeline_assets.fragments import fragment_schema
 from resources import lake as lake_module
 from resources.aws import Aws
+from resources.lake import Lake
 from resources.landfall import Landfall
 from resources.ledger.model import Fragment
-from resources.parquet import encode
+from resources.parquet import EncodedTable, TableWriter, encode, row_groups
 
 DAY = "2025-03-10"
 SCHEMA = fragment_schema(DATASET)
@@ -55,7 +58,10 @@ def rows(number: int, count: int) -> pa.Table:
 
 
 def stored(landfall: Landfall, number: int, table: pa.Table) -> Fragment:
-    encoded = encode(table)
+    return put(landfall, number, encode(table))
+
+
+def put(landfall: Landfall, number: int, encoded: EncodedTable) -> Fragment:
     with encoded.body:
         landfall.lake.put_fragment(key_of(number), encoded)
     return Fragment(
@@ -64,7 +70,7 @@ def stored(landfall: Landfall, number: int, table: pa.Table) -> Fragment:
         event_date=DAY,
         landing_key=f"events/{number}.csv",
         fragment_key=key_of(number),
-        rows=table.num_rows,
+        rows=encoded.rows,
         malformed=0,
     )
 
@@ -95,6 +101,73 @@ def test_large_fragments_are_read_from_the_disk_in_row_groups(
 
     assert [part.height for part in parts] == [131_072, 131_072, 17_856]
     assert pl.concat(parts).equals(at_once(landfall, manifest))
+
+
+def in_row_groups(landfall: Landfall, number: int, groups: int, count: int) -> Fragment:
+    """A fragment of so many row groups of so many rows."""
+    with TableWriter(SCHEMA) as writer:
+        for _ in range(groups):
+            writer.write(rows(number, count))
+        return put(landfall, number, writer.finish())
+
+
+class Watched:
+    """What a stream has fetched and read so far."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.copies: list[IO[bytes]] = []
+        self.groups = 0
+        copy = Lake.copy_fragment
+
+        def copied(lake: Lake, key: str) -> IO[bytes]:
+            self.copies.append(copy(lake, key))
+            return self.copies[-1]
+
+        def counted(file: IO[bytes]) -> Iterator[pa.Table]:
+            for group in row_groups(file):
+                self.groups += 1
+                yield group
+
+        monkeypatch.setattr(Lake, "copy_fragment", copied)
+        monkeypatch.setattr(bronze_rows, "row_groups", counted)
+
+    @property
+    def open_copies(self) -> int:
+        return sum(not each.closed for each in self.copies)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_is_only_as_far_ahead_as_it_has_threads(
+    landfall: Landfall, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = [in_row_groups(landfall, number, groups=4, count=5) for number in range(9)]
+    changed = landfall.settings.model_copy(update={"io_threads": threads})
+    monkeypatch.setattr(landfall.aws, "settings", changed)
+    monkeypatch.setattr(bronze_rows, "ROWS_PER_GROUP", 5)
+    watched = Watched(monkeypatch)
+
+    for number, part in enumerate(stream_date(landfall, DATASET, manifest)):
+        assert part.height == 5
+        assert watched.groups == number + 1, "the next part is read when it is asked for"
+        assert len(watched.copies) <= number // 4 + threads
+        assert watched.open_copies <= threads
+
+    assert (watched.groups, len(watched.copies), watched.open_copies) == (36, 9, 0)
+
+
+def test_a_stream_that_is_left_early_leaves_no_copy_open(
+    landfall: Landfall, manifest: list[Fragment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bronze_rows, "ROWS_PER_GROUP", 1)
+    watched = Watched(monkeypatch)
+    parts = stream_date(landfall, DATASET, manifest)
+    next(parts)
+    assert watched.open_copies
+
+    parts.close()  # type: ignore[attr-defined]  # a generator, as whoever calls it must not know
+
+    assert not watched.open_copies
+    assert len(watched.copies) < len(manifest)
 
 
 @WAYS
