@@ -14,7 +14,7 @@ from moto_scenario import (
     served,
 )
 
-from resources.local_aws import snapshot
+from resources.local_aws import moto_listings, snapshot
 
 FEW, MANY = 20, 520
 
@@ -90,6 +90,28 @@ def cost(task: object, size: int) -> int:
 def test_what_is_asked_of_a_few_does_not_touch_the_others(task: object) -> None:
     # Chance has a part in it: moto draws request ids.
     assert cost(task, MANY) - cost(task, FEW) < (MANY - FEW) // 2
+
+
+def test_a_bucket_that_is_listed_is_not_sorted_again_when_objects_come_and_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorted_names: list[int] = []
+
+    def counted(store: dict[str, object]) -> list[str]:
+        sorted_names.append(len(store))
+        return sorted(store)
+
+    monkeypatch.setattr(moto_listings, "sorted", counted, raising=False)
+    with hastened(), served() as clients:
+        fill(clients, FEW)
+        for _ in range(3):
+            list_page(clients)
+            clients.s3.put_object(Bucket=BUCKET, Key="k0005-new", Body=b"x")
+            found = clients.s3.list_objects_v2(Bucket=BUCKET, StartAfter="k0004", MaxKeys=2)
+            assert [each["Key"] for each in found["Contents"]] == ["k0005", "k0005-new"]
+            clients.s3.delete_object(Bucket=BUCKET, Key="k0005-new")
+
+    assert sorted_names == [FEW]
 
 
 def test_messages_cost_the_same_in_a_long_queue() -> None:
