@@ -41,7 +41,9 @@ def probe(records: pl.DataFrame, dataset: Dataset, event_date: date) -> Probe | 
     well_formed = records.filter(pl.col("_error").is_null()).head(PROBED_ROWS)
     if well_formed.is_empty():
         return None
-    return Probe(event_date, well_formed.select(dataset.fields))
+    few = well_formed.select(dataset.fields)
+    # Copied, for a slice would keep the whole batch in memory for as long as the run's report.
+    return Probe(event_date, pl.DataFrame(few.to_dict(as_series=False), schema=few.schema))
 
 
 def with_valid_row(probes: Mapping[str, Sequence[Probe]], dataset: Dataset) -> set[str]:

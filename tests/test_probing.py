@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from pipeline_assets.datasets.readings import DATASET
@@ -48,6 +49,23 @@ def test_only_a_few_rows_are_kept_and_none_that_is_malformed() -> None:
 
     assert probe(rows(None, error="cut"), DATASET, FIRST) is None
     assert probed(mixed).records.equals(many.head(PROBED_ROWS).select(DATASET.fields))
+
+
+@pytest.mark.parametrize("error", [None, "cut"], ids=["all well formed", "one malformed"])
+def test_a_probe_keeps_nothing_of_the_other_rows_in_memory(error: str | None) -> None:
+    count, text = 2_000, "2025-03-01T10:00:00Z, and more text than fits into a view"
+    before = pa.total_allocated_bytes()
+    columns = {name: pa.array([text] * count) for name in DATASET.fields}
+    columns["_error"] = pa.array([error, *[None] * (count - 1)], pa.string())
+    batch = pa.table(columns)
+    records = pl.DataFrame(batch)
+    held = pa.total_allocated_bytes() - before
+    found = probed(records)
+
+    del batch, columns, records
+
+    assert found.records.height == PROBED_ROWS
+    assert pa.total_allocated_bytes() - before < held // 50
 
 
 def test_a_conform_that_loses_rows_is_told_of() -> None:
