@@ -31,12 +31,15 @@ def server_address(home: Path) -> ServerAddress:
     ("unix(7)", sun_path), which a home's can exceed.
 
     Raises:
-        RunServerError: the folder is another user's, or open to others.
+        RunServerError: the folder cannot be made, is another user's, or open to others.
     """
     owner = os.getuid()
     folder = Path(tempfile.gettempdir()) / f"landfall-runs-{owner}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise RunServerError(f"{folder} cannot be a folder ({error.strerror}).") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
         raise RunServerError(f"{folder} is not a folder of this user alone: remove it.")
     name = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]

@@ -62,7 +62,6 @@ def fork_run(home: Path, command: Sequence[str]) -> Worker:
 def _ask(home: Path, request: bytes) -> bytes:
     address = server_address(home)
     with _connected(address, home) as connection:
-        connection.settimeout(ANSWER_SECONDS)
         try:
             connection.sendall(request)
             with connection.makefile("rb") as answers:
@@ -75,15 +74,23 @@ def _ask(home: Path, request: bytes) -> bytes:
 
 
 def _connected(address: ServerAddress, home: Path) -> socket.socket:
-    """A connection to the server, which is started when nobody listens."""
+    """A connection to the server, which is started when nobody listens.
+
+    Raises:
+        RunServerError: there is none.
+    """
     deadline = time.monotonic() + START_SECONDS
     started: subprocess.Popen[bytes] | None = None
     while True:
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(ANSWER_SECONDS)  # else a server that hangs is waited for for ever
         try:
             connection.connect(str(address.socket))
         except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
             connection.close()
+        except OSError as error:  # such as a path that is too long: nothing has been asked yet
+            connection.close()
+            raise RunServerError(f"{address.socket} cannot be reached: {error}") from error
         else:
             return connection
         if started is None:
