@@ -1,5 +1,6 @@
 """A date of more rows than a bucket has: the same tables, checks and refusals as in one piece."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,16 +26,19 @@ pytestmark = [pytest.mark.usefixtures("local_aws"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def buckets(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Into how many buckets each date went that took several."""
+def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Into how many buckets each date went that took several; no table of them is left open."""
     counts: list[int] = []
+    made: list[EncodedDate] = []
 
     def counted(*given: Any, buckets: int, version: int) -> EncodedDate:
         counts.append(buckets)
-        return refine_in_buckets(*given, buckets=buckets, version=version)
+        made.append(refine_in_buckets(*given, buckets=buckets, version=version))
+        return made[-1]
 
     monkeypatch.setattr(date_refresh, "refine_in_buckets", counted)
-    return counts
+    yield counts
+    assert all(table.body.closed for each in made for table in (each.silver, each.quarantine))
 
 
 def told(pipeline: Pipeline, former: set[str]) -> list[str]:
