@@ -4,7 +4,7 @@ Rows that may be equal share a bucket, so each bucket is refined as if it were a
 and the tables are the same whatever the number of buckets.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
@@ -115,36 +115,42 @@ def _deal_out(part: pl.DataFrame, dataset: Dataset, buckets: int, spool: TableSp
 def _bucket_of(part: pl.DataFrame, dataset: Dataset, buckets: int) -> pl.Series:
     """The bucket of each row: rows that may be equal once conformed have the same.
 
-    A malformed row equals none, and goes by its ordinal: all of them together might be too many.
+    A row that equals none goes by its place: it is malformed, or lacks what the contract demands.
+    All of those together might be too many for one.
     """
-    by_ordinal = part.select(pl.col("_row") % buckets).to_series()
+    by_place = part.select(pl.struct("_file_id", "_row").hash()).to_series()
     if dataset.keep is Keep.EVERY:
-        return by_ordinal
-    received = part.select(dataset.fields)
-    identity = _identity_hash(received, dataset)
-    return by_ordinal.zip_with(part["_error"].is_not_null(), (identity % buckets).cast(pl.Int64))
+        return by_place % buckets
+    identity = _identity_hash(part.select(dataset.fields), dataset)
+    equals_none = part["_error"].is_not_null() | identity.is_null()
+    return by_place.zip_with(equals_none, identity) % buckets
 
 
 def _identity_hash(received: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Equal where ``refine`` may find rows equal: by the first set whose columns are all filled.
 
-    A set's columns are made for the rows that no set before it identifies, and no others are.
+    Null where a column that the contract demands is not. A set's columns are made for the rows that
+    no set before it identifies, and for no others.
     """
-    hashes = pl.repeat(0, received.height, dtype=pl.UInt64, eager=True)
+    hashes = pl.repeat(None, received.height, dtype=pl.UInt64, eager=True)
     left = pl.int_range(received.height, eager=True)
+    demanded = {name for name, column in dataset.contract().columns.items() if not column.nullable}
     *_, last = dataset.identity
     for columns in dataset.identity:
         rows = received if len(left) == received.height else received[left]
-        identity = conformed_rows(rows, dataset, columns)
-        found = identity.select(
+        found = conformed_rows(rows, dataset, columns).select(
             pl.struct(columns).hash().alias("hash"),
-            pl.lit(columns is last)
-            .or_(pl.all_horizontal(pl.col(columns).is_not_null()))
-            .alias("is"),
+            _filled(columns).alias("identified"),
+            _filled([name for name in columns if name in demanded]).alias("may_be_valid"),
         )
-        hashes = hashes.scatter(left.filter(found["is"]), found["hash"].filter(found["is"]))
-        left = left.filter(~found["is"])
+        chosen = found["may_be_valid"] if columns is last else found["identified"]
+        hashes = hashes.scatter(left.filter(chosen), found["hash"].filter(chosen))
+        left = left.filter(~found["identified"])
     return hashes
+
+
+def _filled(columns: Sequence[str]) -> pl.Expr:
+    return pl.all_horizontal(pl.lit(value=True), *(pl.col(name).is_not_null() for name in columns))
 
 
 def _rows_of(bucket: int, spool: TableSpool, schema: pa.Schema) -> pl.DataFrame:

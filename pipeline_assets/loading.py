@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ import polars as pl
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.errors import (
     ConservationError,
-    EnvironmentFaultError,
     LandfallError,
     ObjectChangedError,
     ObjectGoneError,
@@ -198,7 +197,7 @@ class _Settlement:
             [(claim, read.loaded) for claim, read in loaded], self.run_id
         )
         self.report.loaded += turned
-        self.report.read |= {claim.head.file_id: read for claim, read in loaded}
+        self.report.read |= {claim.head.file_id: replace(read, probes=()) for claim, read in loaded}
         self.report.passed_over += len(loaded) - len(turned)
 
     def _probed(
@@ -225,8 +224,6 @@ class _Settlement:
         fragments = (each for each in read.loaded.fragments if each.rows > each.malformed)
         try:
             has_valid = any(self._has_valid_row(each) for each in fragments)
-        except EnvironmentFaultError:
-            raise
         except LandfallError as error:
             return error
         except Exception as fault:  # noqa: BLE001 - as in `_outcome`

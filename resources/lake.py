@@ -164,11 +164,14 @@ class Lake:
             ForeignObjectError: something else than Landfall wrote the stored object.
         """
         key = self.key(table, event_date)
-        current = self._stat(key)
-        if version is not None and current and (current.version or 0) > version:
-            raise StaleWriteError(key)
-        encoded = data if isinstance(data, EncodedTable) else encode(data, version=version)
-        with encoded.body:
+        with ExitStack() as stack:
+            if isinstance(data, EncodedTable):
+                stack.enter_context(data.body)
+            current = self._stat(key)
+            if version is not None and current and (current.version or 0) > version:
+                raise StaleWriteError(key)
+            encoded = data if isinstance(data, EncodedTable) else encode(data, version=version)
+            stack.enter_context(encoded.body)
             if current and _holds(current, encoded, version):
                 return Replaced(current, written=False)
             standing = current.etag if current else None

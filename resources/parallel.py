@@ -32,16 +32,12 @@ def one_after_another(call: Callable[[T], R], values: Iterable[T], *, threads: i
     """
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[R]] = deque()
-        try:
-            for value in values:
-                ahead.append(pool.submit(call, value))
-                if len(ahead) == threads:
-                    yield ahead.popleft().result()
-            while ahead:
+        for value in values:
+            ahead.append(pool.submit(call, value))
+            if len(ahead) == threads:
                 yield ahead.popleft().result()
-        finally:
-            for each in ahead:
-                each.cancel()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def read_ahead(values: Iterable[T]) -> Generator[T]:

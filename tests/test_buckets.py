@@ -289,24 +289,32 @@ CUT: Record = {"_error": "cut", "_raw": "x"}
 LINE: Record = {"timestamp": "2024-05-28T10:00:00Z", "level": "INFO", "message": "up"}
 
 
+RENAMED: Record = {"sessionId": "s"}
+"""Of a producer that has new names for all that matters."""
+
+
 @pytest.mark.parametrize(
-    ("dataset", "rows"),
+    ("dataset", "files"),
     [
-        (events.DATASET, [*map(click, range(1_000)), *[CUT] * 1_000]),
-        (logs.DATASET, [LINE] * 2_000),
+        (events.DATASET, {"z": [*map(click, range(1_000)), *[CUT] * 1_000]}),
+        (events.DATASET, {"z": [RENAMED] * 2_000}),
+        (readings.DATASET, {"z": [{"metric": "bar"}] * 2_000}),
+        (logs.DATASET, {"z": [LINE] * 2_000}),
+        (logs.DATASET, {f"file {number}": [LINE] for number in range(2_000)}),
     ],
-    ids=["malformed", "every"],
+    ids=["malformed", "renamed", "without a key", "every", "files of a row"],
 )
 def test_buckets_are_about_as_large_though_rows_are_alike(
-    dataset: Dataset, rows: list[Record]
+    dataset: Dataset, files: dict[str, list[Record]]
 ) -> None:
     sizes = []
+    keys = {file_id: f"key of {file_id}" for file_id in files}
 
     def counted(part: pl.DataFrame) -> RefinedDate:
         sizes.append(part.height)
-        return refine_of(dataset)(part)
+        return refine(part, dataset, event_date=DAY, landing_keys=keys)
 
-    parts = bronze(dataset, {"z": rows}).iter_slices(100)
+    parts = bronze(dataset, files).iter_slices(100)
     made = refine_in_buckets(parts, dataset, counted, buckets=4, version=VERSION)
     made.silver.body.close()
     made.quarantine.body.close()

@@ -9,8 +9,9 @@ from alert_inbox import Inbox
 from scenario import DAYS, Event, Pipeline, event, events, json_lines, open_pipeline
 
 from pipeline_assets.environment import start
+from pipeline_assets.errors import AwsUnreachableError
 from pipeline_assets.operations.hollow_files import tell_hollow
-from resources.lake import TableName
+from resources.lake import Lake, TableName
 from resources.landfall import Landfall
 from resources.ledger.model import DateCounts, FileState, UnreportedFile
 
@@ -112,6 +113,25 @@ def test_a_file_whose_first_rows_are_wrong_is_no_hollow_file(pipeline: Pipeline)
         bronze=921, silver=901, quarantined=20, duplicates=0
     )
     assert check(pipeline, "some_row_valid").metadata["keys"].value == [HOLLOW]
+
+
+def test_an_aws_that_fails_while_a_file_is_looked_at_costs_no_file_an_attempt(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = f"events/dt={FIRST}/sound.jsonl"
+    pipeline.land(HOLLOW, json_lines(wrong_events(FIRST, 10)))
+    pipeline.land(sound, json_lines(events(FIRST, range(900))))
+
+    def unreachable(*_: object) -> None:
+        raise AwsUnreachableError("http://127.0.0.1:1", local=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "copy_fragment", unreachable)
+        pipeline.step()
+
+    assert pipeline.file(sound).state is FileState.LOADED
+    waiting = pipeline.file(HOLLOW)
+    assert (waiting.state, waiting.attempts) == (FileState.FAILED, 0)
 
 
 def test_what_sns_refuses_to_tell_is_told_later(pipeline: Pipeline) -> None:
