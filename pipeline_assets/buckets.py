@@ -22,7 +22,7 @@ from pipeline_assets.refine import (
     silver_order,
 )
 from resources.parallel import read_ahead
-from resources.parquet import EncodedTable
+from resources.parquet import EncodedTable, encode
 from resources.sorted_tables import SortedTables
 from resources.table_spool import TableSpool
 
@@ -89,6 +89,16 @@ def refine_in_buckets(
             account = added(account, refined)
             del refined  # else the next bucket would be made beside them
         return _encoded(account, silver, quarantine, version)
+
+
+def encoded_date(refined: RefinedDate, version: int) -> EncodedDate:
+    """A date in one piece as ``refine_in_buckets`` gives one in several."""
+    with ExitStack() as stack:
+        kept = encode(refined.silver.to_arrow(), version=version)
+        stack.enter_context(kept.body)
+        rejected = encode(refined.quarantine.to_arrow(), version=version)
+        stack.pop_all()
+    return EncodedDate(refined.account, kept, rejected)
 
 
 def _encoded(

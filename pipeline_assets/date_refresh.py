@@ -1,6 +1,7 @@
 """One event date: gathered from its fragments, refined, and held against what it replaces."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -9,11 +10,11 @@ import polars as pl
 
 from pipeline_assets.account import DateAccount, undated_files
 from pipeline_assets.bronze_rows import read_date, stream_date
-from pipeline_assets.buckets import EncodedDate, bucket_count, refine_in_buckets
+from pipeline_assets.buckets import EncodedDate, bucket_count, encoded_date, refine_in_buckets
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.errors import DateRefusedError, LandfallError
+from pipeline_assets.errors import DateRefusedError
 from pipeline_assets.holding import Holding
-from pipeline_assets.refine import RefinedDate, refine
+from pipeline_assets.refine import refine
 from resources.lake import StoredPartition, TableName
 from resources.landfall import Landfall
 from resources.ledger.dates import Refresh
@@ -27,8 +28,8 @@ class RefreshedDate:
 
     refresh: Refresh
     account: DateAccount
-    silver: pl.DataFrame | EncodedTable
-    quarantine: pl.DataFrame | EncodedTable
+    silver: EncodedTable
+    quarantine: EncodedTable
     silver_etag: str | None
     quarantine_etag: str | None
 
@@ -45,8 +46,7 @@ class RefreshedDate:
     def drop(self) -> None:
         """Drop the tables that were encoded, whether they were written or not."""
         for table in (self.silver, self.quarantine):
-            if isinstance(table, EncodedTable):
-                table.body.close()
+            table.body.close()
 
 
 def silver_table(dataset: Dataset) -> TableName:
@@ -74,7 +74,14 @@ class GatheredDate:
     quarantine: StoredPartition | None
 
 
-def _gather(holding: Holding, refresh: Refresh) -> GatheredDate:
+def gather(holding: Holding, refresh: Refresh) -> GatheredDate:
+    """Read a date's rows unless they are too many, and note what it is going to replace.
+
+    Raises:
+        DateRefusedError: a fragment is missing, or has other rows than its manifest says; or the
+            ledger is behind the tables, and nobody asked for the date by hand.
+        LeaseLostError: another run holds the date.
+    """
     landfall, dataset, day = holding.landfall, holding.dataset, refresh.event_date
     stored = landfall.lake.stat(silver_table(dataset), day)
     quarantined = landfall.lake.stat(quarantine_table(dataset), day)
@@ -90,30 +97,23 @@ def _gather(holding: Holding, refresh: Refresh) -> GatheredDate:
     return GatheredDate(refresh, manifest, buckets, bronze, stored, quarantined)
 
 
-def gathered(holding: Holding, refresh: Refresh) -> tuple[str, GatheredDate | LandfallError]:
-    """The date and what it is made from, or why it cannot be.
-
-    That may be that a fragment is missing, or that the ledger is behind the tables and nobody asked
-    for the date by hand; that another run holds the date; or that AWS does not answer.
-    """
-    try:
-        return refresh.event_date, _gather(holding, refresh)
-    except LandfallError as error:
-        return refresh.event_date, error
-
-
 def refreshed_date(holding: Holding, gathered: GatheredDate) -> RefreshedDate:
-    """Compute a date's tables.
+    """Compute a date's tables; those of many dates wait as Parquet files, large ones on the disk.
 
     Raises:
         DateRefusedError: a fragment is missing, or has other rows than its manifest says.
         ConformError: the dataset's ``conform`` lost rows or columns.
         ContractBrokenError: silver does not satisfy the contract it was made by.
     """
-    refined = _refined(holding.landfall, holding.dataset, gathered)
+    with ExitStack() as tables:
+        refined = _refined(holding.landfall, holding.dataset, gathered)
+        for table in (refined.silver, refined.quarantine):
+            tables.callback(table.body.close)
+        account = _with_rows_elsewhere(holding, gathered.manifest, refined.account)
+        tables.pop_all()
     return RefreshedDate(
         gathered.refresh,
-        _with_rows_elsewhere(holding, gathered.manifest, refined.account),
+        account,
         refined.silver,
         refined.quarantine,
         gathered.silver.etag if gathered.silver else None,
@@ -121,25 +121,21 @@ def refreshed_date(holding: Holding, gathered: GatheredDate) -> RefreshedDate:
     )
 
 
-def _refined(
-    landfall: Landfall, dataset: Dataset, gathered: GatheredDate
-) -> RefinedDate | EncodedDate:
-    """The date's tables: as frames where its rows fit into one bucket, else as Parquet files."""
+def _refined(landfall: Landfall, dataset: Dataset, gathered: GatheredDate) -> EncodedDate:
+    """The date's tables, the same bytes in one piece and in buckets."""
+    version = gathered.refresh.version
     refine_part = partial(
         refine,
         dataset=dataset,
         event_date=date.fromisoformat(gathered.refresh.event_date),
         landing_keys={entry.file_id: entry.landing_key for entry in gathered.manifest},
     )
-    if gathered.bronze is not None:
-        return refine_part(gathered.bronze)
-    return refine_in_buckets(
-        stream_date(landfall, dataset, gathered.manifest),
-        dataset,
-        refine_part,
-        buckets=gathered.buckets,
-        version=gathered.refresh.version,
-    )
+    if gathered.bronze is None:
+        rows = stream_date(landfall, dataset, gathered.manifest)
+        return refine_in_buckets(
+            rows, dataset, refine_part, buckets=gathered.buckets, version=version
+        )
+    return encoded_date(refine_part(gathered.bronze), version)
 
 
 def _with_rows_elsewhere(

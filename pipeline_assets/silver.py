@@ -14,12 +14,13 @@ import dagster as dg
 
 from pipeline_assets.checks import Verdict, results, silver_checks, silver_verdicts
 from pipeline_assets.dataset import Dataset
-from pipeline_assets.date_refresh import RefreshedDate, gathered, refreshed_date
+from pipeline_assets.date_refresh import GatheredDate, RefreshedDate, gather, refreshed_date
 from pipeline_assets.errors import LandfallError
 from pipeline_assets.holding import Holding, give_back
 from pipeline_assets.layers import Layer, lake_out, partitioned
 from pipeline_assets.refusal import refusal
 from resources.landfall import Landfall
+from resources.ledger.dates import Refresh
 from resources.parallel import in_parallel, one_after_another
 from resources.s3_parquet import Replacement
 
@@ -31,8 +32,10 @@ LakeEvent: TypeAlias = (
 )
 """What the step of a layer in the lake yields."""
 
-DATES_IN_MEMORY = 2
-"""The one that is computed and the one that is read."""
+_Begun: TypeAlias = GatheredDate | RefreshedDate | LandfallError
+
+DATES_AT_ONCE = 2
+"""Each needs memory for its rows; Polars has threads of its own for what takes long."""
 DESCRIPTION = (
     "{what} One partition per event date (the UTC day of the row's own time). Rows of one date may "
     "come from files of several file dates: the ledger knows which, the graph shows the same date."
@@ -97,8 +100,7 @@ def _refresh_all(
 ) -> tuple[dict[str, RefreshedDate], dict[str, LandfallError]]:
     """Compute the run's dates, whose tables are dropped with ``tables``.
 
-    Those that are refused stand among the faults. A date's rows are read while the date before it
-    is computed.
+    Those that are refused stand among the faults.
 
     Raises:
         LeaseLostError: another run holds a date.
@@ -106,13 +108,11 @@ def _refresh_all(
     refreshed: dict[str, RefreshedDate] = {}
     faults: dict[str, LandfallError] = {}
     opened = filter(None, map(holding.open, holding.days_to_refresh(days)))
-    gather = partial(gathered, holding)
-    with closing(one_after_another(gather, opened, threads=DATES_IN_MEMORY)) as dates:
+    begin = partial(_begun, holding)
+    with closing(one_after_another(begin, opened, threads=DATES_AT_ONCE)) as dates:
         for day, found in dates:
             try:
-                if isinstance(found, LandfallError):
-                    raise found
-                refreshed[day] = refreshed_date(holding, found)
+                refreshed[day] = _finished(holding, found)
             except LandfallError as error:
                 if error.retryable:
                     raise
@@ -123,6 +123,27 @@ def _refresh_all(
             if refused:
                 faults[day] = refused
     return refreshed, faults
+
+
+def _begun(holding: Holding, refresh: Refresh) -> tuple[str, _Begun]:
+    """A date as far as a thread beside the run's own takes it.
+
+    A date larger than memory is only gathered: that thread cannot be told to stop, and whoever does
+    would wait for all of it.
+    """
+    try:
+        gathered = gather(holding, refresh)
+        is_large = gathered.bronze is None
+        found = gathered if is_large else refreshed_date(holding, gathered)
+    except LandfallError as error:
+        return refresh.event_date, error
+    return refresh.event_date, found
+
+
+def _finished(holding: Holding, found: _Begun) -> RefreshedDate:
+    if isinstance(found, LandfallError):
+        raise found
+    return refreshed_date(holding, found) if isinstance(found, GatheredDate) else found
 
 
 def _account(holding: Holding, refreshed: Iterable[RefreshedDate]) -> None:
