@@ -5,8 +5,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from statistics import median
+from time import perf_counter
+from typing import TypeVar
 
 from bench.sizes import Sizes
+
+Made = TypeVar("Made")
+
+
+def timed(work: Callable[[], Made]) -> tuple[float, Made]:
+    """Seconds that a call takes, and what it returns."""
+    begin = perf_counter()
+    made = work()
+    return perf_counter() - begin, made
 
 
 class Limit(StrEnum):

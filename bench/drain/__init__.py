@@ -1,0 +1,1 @@
+"""Rows about a backlog: many files that landed at once become complete gold."""

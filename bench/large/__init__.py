@@ -1,0 +1,1 @@
+"""Rows of one large file, and of one large frame."""

@@ -1,0 +1,1 @@
+"""Rows of what the sensors do between runs."""
