@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from bench.drain import counted_aws
 from bench.drain import file_runs_project as project
-from bench.drain.counted_aws import Calls, calls
 from bench.drain.drained import assert_drained
 from bench.drain.file_runs import FileRuns, run_files, stored_bytes
 from bench.drain.floor import Floor
 from bench.drain.handler import Handler, pool
 from bench.drain.samples import Plan, Sample, drain_plan, samples
 from bench.measure import Bench, timed
+from bench.stage import counted_aws
+from bench.stage.counted_aws import Calls, calls
 from bench.stage.home import Home, open_home
 from resources.landfall import Landfall
 

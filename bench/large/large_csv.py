@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from bench.stage.summary import Summary
 from pipeline_assets.datasets.events import EVENT_TYPES
@@ -118,8 +119,11 @@ def _is_late(events: Numbers) -> npt.NDArray[np.bool_]:
 
 
 def _hexadecimal(numbers: Numbers) -> pl.Series:
-    digits = numbers.astype(">u8").tobytes().hex().encode()
-    return pl.Series(np.frombuffer(digits, dtype="S16").astype("U16"))
+    big_endian = pa.py_buffer(numbers.astype(">u8").tobytes())
+    eight_each = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(8), len(numbers), [None, big_endian]
+    )
+    return pl.Series(eight_each.cast(pa.binary())).bin.encode("hex")
 
 
 def _write(ordinals: Numbers, file: BinaryIO) -> None:
@@ -137,7 +141,7 @@ def _write(ordinals: Numbers, file: BinaryIO) -> None:
             "page": events % PERIOD,
         }
     )
-    file.write("".join(columns.select(_line()).to_series().to_list()).encode())
+    columns.select(_line()).write_csv(file, include_header=False, quote_style="never")
 
 
 def _line() -> pl.Expr:
@@ -149,7 +153,7 @@ def _line() -> pl.Expr:
     midnight = pl.when("late").then(pl.lit(EVE)).otherwise(pl.lit(DAY)).cast(pl.Datetime("us"))
     time = (midnight + pl.duration(seconds="seconds")).dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     line = pl.format(
-        "{},{},{},{},s{},{}\n",
+        "{},{},{},{},s{},{}",
         pl.when(place == OF_NO_TYPE).then(pl.lit("refund")).otherwise("type"),
         pl.when(place == OF_NO_USER).then(pl.lit("somebody")).otherwise(uuid),
         pl.when(place == OF_NO_TIME).then(pl.lit(f"{DAY} noon")).otherwise(time),
@@ -159,7 +163,7 @@ def _line() -> pl.Expr:
         .then(pl.lit("[17]"))
         .otherwise(pl.concat_str(pl.lit('"{""page"":'), "page", pl.lit('}"'))),
     )
-    return pl.when(place == CUT).then(pl.lit("page_view,cut short\n")).otherwise(line)
+    return pl.when(place == CUT).then(pl.lit("page_view,cut short")).otherwise(line)
 
 
 @dataclass

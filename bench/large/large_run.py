@@ -9,16 +9,18 @@ from typing import Final
 import polars as pl
 import psutil
 
+from bench.large import file_objects
 from bench.large.large_csv import DATES, DAY, LargeCsv, write_large_csv
 from bench.large.watched_process import Watched, watch
 from bench.measure import timed
+from bench.stage.counted_aws import calls
 from bench.stage.expectation import expect
 from bench.stage.home import COMMAND_SECONDS, LANDFALL, Home, open_home
 from bench.stage.summary import in_gold, served
 from resources.lake import TableName
 from resources.landfall import Landfall
 
-KEY: Final = f"dt={DAY}/large.csv"
+KEY: Final = f"events/dt={DAY}/large.csv"
 SPARED: Final = 0.6
 """Share of what memory is free that the worker may take before it is ended."""
 
@@ -30,11 +32,13 @@ class LargeRun:
     Attributes:
         watched: the worker, from its start until nothing is left to do.
         fetch_seconds: what the local AWS takes to hand the object over, once.
+        busy_seconds: that the local AWS was at work, handing the object over left out.
         bytes: of the file.
     """
 
     watched: Watched
     fetch_seconds: float
+    busy_seconds: float
     bytes: int
 
 
@@ -53,25 +57,27 @@ def large_run(folder: Path, size: int, turn: int) -> LargeRun:
     """
     file = large_csv(folder, size)
     place = folder / f"home-{size}-{turn}"
-    with open_home(place) as home:
-        home.command("land", str(file.path), "--dataset", "events", "--key", KEY)
+    with open_home(place, server=file_objects.MODULE) as home:
+        file_objects.land(home, file.path, KEY)
+        before = calls(home)
         watched = watch(
             [str(LANDFALL), "work", "--until-idle"],
             home.environment,
             timeout=COMMAND_SECONDS,
             limit_bytes=int(SPARED * psutil.virtual_memory().available),
         )
+        busy = calls(home).since(before).busy
         _check(home.landfall(), file)
         fetch_seconds = _fetch_seconds(home, folder / "fetched")
     shutil.rmtree(place)
-    return LargeRun(watched, fetch_seconds, file.size)
+    return LargeRun(watched, fetch_seconds, busy, file.size)
 
 
 def _fetch_seconds(home: Home, path: Path) -> float:
     landfall = home.landfall()
-    stored = landfall.bucket.stat(f"events/{KEY}")
+    stored = landfall.bucket.stat(KEY)
     etag = stored.etag if stored else ""
-    took, _ = timed(lambda: landfall.bucket.download(f"events/{KEY}", etag, path))
+    took, _ = timed(lambda: landfall.bucket.download(KEY, etag, path))
     path.unlink()
     return took
 

@@ -1,6 +1,6 @@
 """A command's time and the most memory that it and its children ever had.
 
-Of each process the kernel's own high-water mark is read over and over (``VmHWM`` in
+Of each process the kernel's own high-water mark is read again and again (``VmHWM`` in
 ``/proc/PID/status``): a short peak between two looks still shows at the next one, where sums of
 momentary sizes would miss it. ``ru_maxrss`` of ``wait4`` is no use here, for it starts at the size
 of whoever started the process.
@@ -16,7 +16,8 @@ from typing import Final
 
 import psutil
 
-LOOK_SECONDS: Final = 0.02
+LOOK_SECONDS: Final = 0.2
+"""A look takes milliseconds, of a processor that the command may want."""
 KIBIBYTE: Final = 1024
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CALLS_PATH = "/_bench/calls"
-MODULE = "bench.drain.counted_aws"
+MODULE = "bench.stage.counted_aws"
 ANSWER_SECONDS = 60.0
 
 
@@ -66,7 +66,7 @@ class CountedApplication(Application):
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> "list[bytes]":
+    ) -> "Iterable[bytes]":
         """Answer one request; the bench's own is not counted."""
         if environ["PATH_INFO"] == CALLS_PATH:
             with self._lock:
