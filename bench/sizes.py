@@ -26,7 +26,7 @@ class Sizes(BaseSettings):
     large_bytes: int = Field(1024 * MIB, ge=MIB, description="The large CSV.")
     memory_small_bytes: int = Field(256 * MIB, ge=MIB, description="The smallest for `memory`.")
     memory_large_bytes: int = Field(3072 * MIB, ge=MIB, description="The largest for `memory`.")
-    frame_rows: int = Field(1_000_000, ge=20_000, description="Rows of the frame.")
+    frame_rows: int = Field(1_000_000, ge=100, description="Rows of the frame.")
 
     tick_small: int = Field(1000, ge=100, description="Objects in the smaller bucket.")
     tick_large: int = Field(100_000, ge=1000, description="Objects in the larger bucket.")

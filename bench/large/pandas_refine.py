@@ -42,8 +42,10 @@ def refine_in_pandas(
     located = bronze.assign(landing_key=bronze["_file_id"].map(landing_keys))
     located = located.sort_values(["landing_key", "_row"])
     cut = located["_error"].notna()
-    malformed = located[cut].assign(
-        reasons="malformed: " + located["_error"], record=located["_raw"]
+    # Of these rows alone: a frame without rows would take over all those of a longer column.
+    malformed = located[cut]
+    malformed = malformed.assign(
+        reasons="malformed: " + malformed["_error"], record=malformed["_raw"]
     )
     received = located[~cut].reset_index(drop=True)
     conformed = _conform(received)
@@ -122,13 +124,15 @@ def _failures(conformed: pd.DataFrame, event_date: date) -> pd.DataFrame:
     except SchemaErrors as broken:
         cases: pd.DataFrame = broken.failure_cases
         return cases[["index", "column", "check"]]
-    return pd.DataFrame({"index": [], "column": [], "check": []})
+    return pd.DataFrame({"index": [], "column": [], "check": []}, dtype="str")
 
 
 def _reasons(failures: pd.DataFrame, received: pd.DataFrame) -> pd.Series:
     """What is wrong with each row that has a fault, by its index."""
     column = failures["column"].replace({"unreadable": "properties"})
-    check = failures["check"].str.partition("(")[0].replace({"not_nullable": "required"})
+    check = (
+        failures["check"].str.replace(r"\(.*", "", regex=True).replace({"not_nullable": "required"})
+    )
     rule = column + "_" + check
     has_text = failures["index"].map(received["timestamp"].str.strip()).fillna("") != ""
     rule = rule.mask((rule == "timestamp_required") & has_text, "timestamp_readable")
