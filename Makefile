@@ -48,7 +48,7 @@ faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.
 	  $(if $(LANES),--lanes $(LANES))
 
 # ROW=drain measures one row; LANDFALL_BENCH_DRAIN_FILES=200 and the like say how much (bench/sizes.py).
-bench: $(INSTALLED) ## Measure against peers, and write docs/performance.md (over half an hour)
+bench: $(INSTALLED) ## Measure against peers, and write docs/performance.md (half an hour)
 	$(BIN)/python -m bench $(if $(ROW),--row $(ROW))
 
 check: $(INSTALLED) ## Format, lint and types

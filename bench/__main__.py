@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chosen = [row for row in ROWS if not options.row or row.name in options.row]
     sizes, broken = Sizes(), []
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="landfall-bench-") as folder:
         bench = Bench(sizes, Path(folder))
         for row in chosen:
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             elif not options.trial:
                 today = datetime.now(UTC).date().isoformat()
                 report.write([report.record(result, report.machine(), today)], names)
+    print(f"{len(chosen)} rows took {_clock(time.monotonic() - began)}", flush=True)
     if broken:
         print(f"not measured: {', '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0
@@ -48,13 +50,22 @@ def _measure(row: Row, bench: Bench) -> Result | None:
         return None
     measured = result.measured
     met = "met" if result.met else "NOT met"
-    took = time.monotonic() - begin
-    print(f"{row.name}: {result.ratio:.3g} ({row.bound}): {met}; took {took:.0f} s", flush=True)
+    took = _clock(time.monotonic() - begin)
+    print(f"{row.name}: {result.ratio:.3g} ({row.bound}): {met}; took {took}", flush=True)
+    for turn in measured.turns:
+        peer = "" if turn.peer is None else f", peer {turn.peer:.4g} {row.unit}"
+        print(f"  ours {turn.ours:.4g} {row.unit}{peer}", flush=True)
     for each in measured.conditions:
         print(f"  {each.what}: {each.figure:.3g} ({each.bound})", flush=True)
     for name, figure in measured.facts.items():
         print(f"  {name}: {figure:.4g}", flush=True)
     return result
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds; a row that another one measured along with itself takes none."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 if __name__ == "__main__":

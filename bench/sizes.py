@@ -1,4 +1,8 @@
-"""How much the bench measures; the defaults take more than half an hour on two cores."""
+"""How much the bench measures; the defaults take less than half an hour on two cores.
+
+Where a bound names a size, the default is that size. Of what grows in proportion a peer does a
+part, which is scaled up or compared by the piece.
+"""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +18,8 @@ class Sizes(BaseSettings):
     turns: int = Field(3, ge=1, description="Turns of ours and the peer in rows of seconds.")
     long_turns: int = Field(1, ge=1, description="Turns in rows of minutes.")
 
-    latency_files: int = Field(10, ge=2, description="Files landed one by one, each way.")
+    latency_files: int = Field(10, ge=2, description="Files landed one by one.")
+    latency_peer_files: int = Field(6, ge=1, description="The same on the peer's side.")
     rate_runs: int = Field(24, ge=4, description="Runs of `run-rate` on our side.")
     rate_peer_runs: int = Field(8, ge=2, description="Runs of `run-rate` on the peer's side.")
 
@@ -36,4 +41,5 @@ class Sizes(BaseSettings):
     backfill_peer_dates: int = Field(5, ge=1, description="Dates that one run each is measured on.")
 
     serving_items: int = Field(100_000, ge=100, description="Items for DynamoDB.")
+    serving_peer_items: int = Field(20_000, ge=100, description="Items that the peer writes.")
     serving_delay_ms: float = Field(10.0, ge=0, description="What the proxy adds to each call.")

@@ -48,17 +48,16 @@ def measure(bench: Bench) -> Measured:
     for turn in range(bench.sizes.long_turns):
         folder = bench.folder / f"latency-{turn}"
         folder.mkdir()
-        rests = _rests(turn, bench.sizes.latency_files)
         compiled = bytecode(bench.folder)
-        own = _ours(folder / "ours", rests, compiled)
-        peer = _stock(folder / "stock", rests, compiled)
+        own = _ours(folder / "ours", _rests(turn, bench.sizes.latency_files), compiled)
+        peer = _stock(folder / "stock", _rests(turn, bench.sizes.latency_peer_files), compiled)
         turns.append(Turn(_median(own), _median(peer)))
         ours += own
     return _told(bench, turns, ours)
 
 
 def _rests(turn: int, samples: int) -> list[float]:
-    """Seconds of rest before each trigger, the warming one included."""
+    """Seconds of rest before each trigger, the warming one included; the same for fewer."""
     drawn = random.Random(turn)  # noqa: S311 - the same on both sides, no secret
     return [drawn.uniform(0, TICK_SECONDS) for _ in range(samples + 1)]
 
@@ -77,7 +76,11 @@ def _told(bench: Bench, turns: Sequence[Turn], ours: Sequence[Sample]) -> Measur
     }
     return Measured(
         turns=tuple(turns),
-        sizes={"files": bench.sizes.latency_files, "tick s": TICK_SECONDS},
+        sizes={
+            "files": bench.sizes.latency_files,
+            "files of the peer": bench.sizes.latency_peer_files,
+            "tick s": TICK_SECONDS,
+        },
         conditions=(Condition("our p95 by our median", p95 / median(seconds), at_most(SPREAD)),),
         facts=facts,
     )

@@ -15,7 +15,7 @@ ROWS = (
     Row(
         name="serving",
         ours="items into an empty serving table by the DynamoDB IO manager, each call delayed",
-        peer="boto3's `Table.batch_writer` in one thread, through the same delay",
+        peer="boto3's `Table.batch_writer` in one thread, through the same delay; scaled",
         unit="s",
         bound=at_least(5),
         measure=serving.measure,

@@ -29,12 +29,16 @@ KINDS = ("page_view", "click", "purchase", "signup")
 
 def measure(bench: Bench) -> Measured:
     """Each turn writes into tables that are empty."""
-    frame = summary(bench.sizes.serving_items)
-    turns = tuple(_turn(bench, frame) for _ in range(bench.sizes.turns))
-    items = bench.sizes.serving_items
+    items, few = bench.sizes.serving_items, bench.sizes.serving_peer_items
+    frame, peers_frame = summary(items), summary(few)
+    turns = tuple(_turn(bench, frame, peers_frame) for _ in range(bench.sizes.turns))
     return Measured(
         turns=turns,
-        sizes={"items": items, "ms added to a call": bench.sizes.serving_delay_ms},
+        sizes={
+            "items": items,
+            "items of the peer": few,
+            "ms added to a call": bench.sizes.serving_delay_ms,
+        },
         facts={
             "our items a second": items / turns[-1].ours,
             "the peer's items a second": items / (turns[-1].peer or 1),
@@ -55,17 +59,18 @@ def summary(items: int) -> pl.DataFrame:
     )
 
 
-def _turn(bench: Bench, frame: pl.DataFrame) -> Turn:
+def _turn(bench: Bench, frame: pl.DataFrame, peers_frame: pl.DataFrame) -> Turn:
+    """One turn, scaled to all items: the peer makes one call after the other."""
     ours = _store(bench.folder, 0).table_name(TABLE)
     with (
         item_server(ours, PEER_TABLE) as server_port,
         delayed(server_port, bench.sizes.serving_delay_ms) as port,
     ):
-        turn = Turn(_ours(_store(bench.folder, port), frame), _peers(port, frame))
+        own, peer = _ours(_store(bench.folder, port), frame), _peers(port, peers_frame)
         stored = _store(bench.folder, server_port)
         _assert_stored(stored, ours, frame)
-        _assert_stored(stored, PEER_TABLE, frame)
-    return turn
+        _assert_stored(stored, PEER_TABLE, peers_frame)
+    return Turn(own, peer / peers_frame.height * frame.height)
 
 
 def _ours(store: ServingTableStore, frame: pl.DataFrame) -> float:
