@@ -49,6 +49,8 @@ def measure_memory(bench: Bench) -> Measured:
         (Condition("GiB at the largest size", peaks[-1], at_most(MOST_GIB)),),
         {
             f"GiB at {middle.bytes / GIB:.2f} GiB": peaks[1],
+            "GiB of the largest process at the smallest size": small.watched.largest_bytes / GIB,
+            "GiB of the largest process at the largest size": large.watched.largest_bytes / GIB,
             "seconds at the smallest size": small.watched.seconds,
             "seconds at the largest size": large.watched.seconds,
         },

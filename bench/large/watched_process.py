@@ -28,11 +28,13 @@ class Watched:
     Attributes:
         seconds: from its start to its end.
         peak_bytes: resident memory of its processes at their highest, added up over those that ran
-            at the same time.
+            at the same time. What a forked process shares with its parent counts twice.
+        largest_bytes: the most that any one of them had.
     """
 
     seconds: float
     peak_bytes: int
+    largest_bytes: int
 
 
 class MemoryExceededError(RuntimeError):
@@ -74,21 +76,22 @@ def watch(
         env=dict(environment),
     ) as process:
         try:
-            peak, printed = _until_end(process, begin + timeout, limit_bytes)
+            peak, largest, printed = _until_end(process, begin + timeout, limit_bytes)
         finally:
             _end(process)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {printed[-2000:]}")
-    return Watched(time.monotonic() - begin, peak)
+    return Watched(time.monotonic() - begin, peak, largest)
 
 
 def _until_end(
     process: "subprocess.Popen[str]", deadline: float, limit_bytes: int
-) -> tuple[int, str]:
-    """Peak in bytes, and what the process printed."""
-    peak = 0
+) -> tuple[int, int, str]:
+    """Peak of all and of the largest in bytes, and what the process printed."""
+    peak = largest = 0
     while True:
-        peak = max(peak, _high_water(process.pid))
+        marks = _high_water(process.pid)
+        peak, largest = max(peak, sum(marks)), max(largest, *marks, 0)
         if peak > limit_bytes:
             raise MemoryExceededError([str(each) for each in process.args], peak, limit_bytes)  # type: ignore[union-attr]  # always a list here
         try:
@@ -97,17 +100,15 @@ def _until_end(
             if time.monotonic() > deadline:
                 raise
         else:
-            return peak, printed
+            return peak, largest, printed
 
 
-def _high_water(pid: int) -> int:
-    """Highest resident bytes of a process and its living descendants."""
-    total = 0
+def _high_water(pid: int) -> list[int]:
+    """Highest resident bytes of a process and of each of its living descendants."""
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        for each in (root, *root.children(recursive=True)):
-            total += _high_water_of(each.pid)
-    return total
+        return [_high_water_of(each.pid) for each in (root, *root.children(recursive=True))]
+    return []
 
 
 def _high_water_of(pid: int) -> int:
