@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import RunRecord
 
 from bench.drain import file_runs_project as project
 from bench.stage.processes import Command, running
+from bench.stage.run_phases import assert_succeeded, has_ended, seconds_of
 from bench.stage.stock_instance import write_instance
 
 STORAGE = ("history", "schedules", "storage")
@@ -67,28 +69,16 @@ def run_files(folder: Path, environment: Mapping[str, str], files: int) -> FileR
         before = stored_bytes(folder)
         with running(
             daemon,
-            ready=lambda: _ended(instance) >= files,
+            ready=lambda: sum(map(has_ended, _records(instance))) >= files,
             seconds=LONGEST_SECONDS,
             end=signal.SIGTERM,
         ):
-            _assert_succeeded(instance)
-        seconds = _seconds(instance)
+            records = _records(instance)
+        seconds = seconds_of(instance, records)
+    for record in records:
+        assert_succeeded(record)
     return FileRuns(files, seconds, stored_bytes(folder) - before)
 
 
-def _ended(instance: dg.DagsterInstance) -> int:
-    """How many runs ended, well or not."""
-    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-    return instance.get_runs_count(dg.RunsFilter(statuses=ended))
-
-
-def _assert_succeeded(instance: dg.DagsterInstance) -> None:
-    failed = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-    assert failed == 0, f"{failed} runs of the stock instance failed"  # noqa: S101 - both sides' output
-
-
-def _seconds(instance: dg.DagsterInstance) -> float:
-    stats = [instance.get_run_stats(run.run_id) for run in instance.get_runs()]
-    launched = [each.launch_time for each in stats if each.launch_time is not None]
-    ended = [each.end_time for each in stats if each.end_time is not None]
-    return max(ended) - min(launched)
+def _records(instance: dg.DagsterInstance) -> list[RunRecord]:
+    return list(instance.get_run_records())

@@ -13,11 +13,11 @@ from dagster._core.storage.dagster_run import RunRecord
 
 from bench.measure import Bench, Condition, Measured, Turn, at_most
 from bench.runs.dev import bytecode, dagster_dev, landfall_dev, ticking
-from bench.runs.run_phases import RUN_KEY_TAG, assert_succeeded, has_ended, phases, runs_of
 from bench.runs.stock_project import ASSET, SENSOR, StockProject, write_project
 from bench.stage import single_files
 from bench.stage.home import open_home, plain_environment
 from bench.stage.processes import wait_for
+from bench.stage.run_phases import RUN_KEY_TAG, assert_succeeded, has_ended, phases, runs_of
 from bench.stage.summary import in_gold, served_on
 from pipeline_assets.jobs import job_name
 from resources.landfall import Landfall

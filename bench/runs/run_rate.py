@@ -12,10 +12,10 @@ from dagster_shared.yaml_utils import safe_load_yaml
 
 from bench.measure import Bench, Measured, Turn
 from bench.runs.dev import bytecode, dagster_dev, landfall_dev, ticking
-from bench.runs.run_phases import assert_succeeded, has_ended, phases, runs_of
 from bench.stage import single_files
 from bench.stage.home import Home, open_home
 from bench.stage.processes import wait_for
+from bench.stage.run_phases import assert_succeeded, has_ended, phases, runs_of, seconds_of
 from pipeline_assets.jobs import job_name
 from resources.dagster_instance import INSTANCE_FILE, PROJECT, instance_home
 from resources.ledger.model import RequestKind
@@ -92,7 +92,7 @@ def _rate_of(instance: dg.DagsterInstance, records: Sequence[RunRecord]) -> Rate
     each = [phases(instance, record) for record in records]
     end = max(run.ended for run in each)
     return Rate(
-        per_run=(end - min(run.launched for run in each)) / len(each),
+        per_run=seconds_of(instance, records) / len(each),
         per_begun_run=(end - min(run.began for run in each)) / len(each),
         queueing=max(run.queued for run in each) - min(run.queued for run in each),
     )

@@ -11,10 +11,12 @@ from collections.abc import Collection
 
 import dagster as dg
 from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.storage.dagster_run import RunRecord
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from dagster._core.workspace.load_target import ModuleTarget
 
 from bench.stage.processes import wait_for
+from bench.stage.run_phases import assert_succeeded, has_ended
 from pipeline_assets.jobs import job_name
 from resources.ledger.model import RequestKind
 
@@ -29,7 +31,7 @@ def main() -> None:
     """Launch a run for each date of the command line and wait for all.
 
     Raises:
-        RuntimeError: a run did not succeed.
+        AssertionError: a run did not succeed.
     """
     target = ModuleTarget(DEFINITIONS, None, None, None)
     with (
@@ -41,8 +43,8 @@ def main() -> None:
         run_ids = [_launch(instance, workspace, day) for day in sys.argv[1:]]
         ended = _wait(instance, run_ids)
         seconds = time.perf_counter() - begin
-    if any(run.status is not dg.DagsterRunStatus.SUCCESS for run in ended):
-        raise RuntimeError(str([(run.run_id, run.status.value) for run in ended]))
+    for record in ended:
+        assert_succeeded(record)
     print(f"{SECONDS}{seconds}")
 
 
@@ -78,7 +80,7 @@ def _create(instance: dg.DagsterInstance, repository: RemoteRepository, day: str
     )
 
 
-def _wait(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[dg.DagsterRun]:
+def _wait(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[RunRecord]:
     """The runs, ended.
 
     Raises:
@@ -86,11 +88,11 @@ def _wait(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[dg.Dag
     """
     own = dg.RunsFilter(run_ids=list(run_ids))
     wait_for(
-        lambda: all(run.is_finished for run in instance.get_runs(own)),
+        lambda: all(map(has_ended, instance.get_run_records(own))),
         MOST_SECONDS,
         f"{len(run_ids)} runs end",
     )
-    return list(instance.get_runs(own))
+    return list(instance.get_run_records(own))
 
 
 if __name__ == "__main__":

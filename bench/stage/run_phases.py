@@ -1,5 +1,6 @@
 """When a run of Dagster was asked for, dequeued, begun and ended, by its own records."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
@@ -45,6 +46,12 @@ def phases(instance: dg.DagsterInstance, record: RunRecord) -> Phases:
     assert ended is not None  # noqa: S101 - as above
     run_id = record.dagster_run.run_id
     return Phases(_at(instance, run_id, QUEUED), _at(instance, run_id, LAUNCHED), began, ended)
+
+
+def seconds_of(instance: dg.DagsterInstance, records: Iterable[RunRecord]) -> float:
+    """Seconds from the launch of the first of some runs to the end of the last; all have ended."""
+    each = [phases(instance, record) for record in records]
+    return max(run.ended for run in each) - min(run.launched for run in each)
 
 
 def _at(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> float:
