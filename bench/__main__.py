@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             elif not options.trial:
                 today = datetime.now(UTC).date().isoformat()
                 report.write([report.record(result, report.machine(), today)], names)
-    print(f"{len(chosen)} rows took {_clock(time.monotonic() - began)}", flush=True)
+    print(f"rows: {len(chosen)}; took {_clock(time.monotonic() - began)} in all", flush=True)
     if broken:
         print(f"not measured: {', '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0

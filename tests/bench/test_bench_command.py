@@ -1,6 +1,7 @@
 """``python -m bench`` as `make bench` calls it, at a size that takes seconds."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,8 @@ def test_a_row_is_measured_and_its_outputs_are_compared() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "frame: " in done.stdout
-    assert "took" in done.stdout
+    assert re.search(r"^frame: .*; took \d+ s$", done.stdout, re.MULTILINE)
+    assert re.search(r"^rows: 1; took \d+ s in all$", done.stdout, re.MULTILINE)
     assert (RESULTS.read_bytes() if RESULTS.is_file() else None) == before
 
 
