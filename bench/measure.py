@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from bench.sizes import Sizes
 
 Made = TypeVar("Made")
+Asked = TypeVarTuple("Asked")
 
 
 def timed(work: Callable[[], Made]) -> tuple[float, Made]:
@@ -18,6 +20,25 @@ def timed(work: Callable[[], Made]) -> tuple[float, Made]:
     begin = perf_counter()
     made = work()
     return perf_counter() - begin, made
+
+
+def once(measure: Callable[[*Asked], Made]) -> Callable[[*Asked], Made]:
+    """Rows share a measurement: it is made when the first asks for it, and so is its fault."""
+    outcomes: dict[tuple[object, ...], Made | Exception] = {}
+
+    @wraps(measure)
+    def shared(*asked: *Asked) -> Made:
+        if asked not in outcomes:
+            try:
+                outcomes[asked] = measure(*asked)
+            except Exception as error:  # noqa: BLE001 - raised for each that asks
+                outcomes[asked] = error
+        found = outcomes[asked]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return shared
 
 
 class Limit(StrEnum):

@@ -10,7 +10,6 @@ import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +20,7 @@ from bench.drain.file_runs import FileRuns, run_files, stored_bytes
 from bench.drain.floor import Floor
 from bench.drain.handler import Handler, pool
 from bench.drain.samples import Plan, Sample, drain_plan, samples
-from bench.measure import Bench, timed
+from bench.measure import Bench, once, timed
 from bench.stage import counted_aws
 from bench.stage.counted_aws import Calls, calls
 from bench.stage.home import Home, open_home
@@ -58,7 +57,7 @@ class Drain:
     stock: FileRuns
 
 
-@cache
+@once
 def drains(bench: Bench) -> tuple[Drain, ...]:
     """Every turn, measured when the first row asks for it."""
     return tuple(

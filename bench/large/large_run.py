@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ import psutil
 from bench.large import file_objects
 from bench.large.large_csv import DATES, DAY, LargeCsv, write_large_csv
 from bench.large.watched_process import Watched, watch
-from bench.measure import timed
+from bench.measure import once, timed
 from bench.stage.counted_aws import calls
 from bench.stage.expectation import expect
 from bench.stage.home import COMMAND_SECONDS, LANDFALL, Home, open_home
@@ -43,13 +42,13 @@ class LargeRun:
     bytes: int
 
 
-@cache
+@once
 def large_csv(folder: Path, size: int) -> LargeCsv:
     """A file of about so many bytes below the folder, written once."""
     return write_large_csv(folder / f"large-{size}.csv", size)
 
 
-@cache
+@once
 def large_run(folder: Path, size: int, turn: int) -> LargeRun:
     """Land a file in an empty pipeline and have it worked off; the rows share a turn's run.
 

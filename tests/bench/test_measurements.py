@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.measure import Bench, Condition, Measured, Result, Row, Turn, at_least, at_most
+from bench.measure import (
+    Bench,
+    Condition,
+    Measured,
+    Result,
+    Row,
+    Turn,
+    at_least,
+    at_most,
+    once,
+)
 
 PAGE = f"# Performance\n\nBefore.\n{report.BEGIN}\nformer rows\n{report.END}\nAfter.\n"
 
@@ -48,6 +58,27 @@ def test_a_row_is_met_only_with_all_its_conditions(figure: float, *, is_met: boo
     condition = Condition("p95 by median", figure, at_most(2))
 
     assert result(row(), Turn(1.0, 9.0), conditions=(condition,)).met is is_met
+
+
+@pytest.mark.parametrize("fault", [None, AssertionError("two rows are missing")])
+def test_rows_that_share_a_measurement_have_it_made_once(fault: Exception | None) -> None:
+    made = []
+
+    @once
+    def measure(size: int) -> int:
+        made.append(size)
+        if fault:
+            raise fault
+        return size
+
+    for _ in range(2):
+        if fault:
+            with pytest.raises(AssertionError, match="two rows are missing"):
+                measure(3)
+        else:
+            assert measure(3) == 3
+
+    assert made == [3]
 
 
 @pytest.fixture
