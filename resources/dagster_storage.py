@@ -19,10 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import sqlalchemy as db
+from alembic.runtime.migration import MigrationContext
 from dagster import __version__ as dagster_version
 from dagster._core.execution.compute_logs import redirect_to_file, should_disable_io_stream_redirect
 from dagster._core.storage.base_storage import DagsterStorage
@@ -35,7 +36,7 @@ from dagster._core.storage.local_compute_log_manager import (
 )
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
@@ -92,6 +93,15 @@ def _engine(url: str) -> db.Engine:
     return engine
 
 
+def _is_made(connection: db.Connection, table: str) -> bool:
+    """Whether a database has a table and says of which of Dagster's revisions it is.
+
+    Of such a one Dagster reads its 88 migrations, four times a run, and then does nothing.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision is not None and db.inspect(connection).has_table(table)
+
+
 class KeptEventLogStorage(SqliteEventLogStorage):
     """Dagster's event log; the database of a new run is copied, not made table by table."""
 
@@ -110,6 +120,12 @@ class KeptEventLogStorage(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
+
+    def _initdb(self, engine: db.Engine, for_index_shard: bool = False) -> None:  # noqa: FBT001, FBT002 - Dagster's
+        with suppress(db.exc.DatabaseError), engine.connect() as connection:
+            if _is_made(connection, "event_logs"):
+                return
+        super()._initdb(engine, for_index_shard)  # waits for another process that makes it
 
     def _copy_empty(self, shard: str) -> bool:
         """Put an empty database where a run's is not yet, and say whether that was so."""
@@ -134,14 +150,30 @@ class KeptEventLogStorage(SqliteEventLogStorage):
 
 
 class _Kept:
-    """``connect`` of a storage that has one database."""
+    """``connect`` and ``from_local`` of a storage that has one database."""
 
+    database: ClassVar[str]
+    table: ClassVar[str]
+    """The last that Dagster makes in it."""
     _conn_string: str
 
     @cached_property
     def engines(self) -> Engines:
         """The engine of the one database."""
         return Engines()
+
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+        """The storage below a folder; Dagster's own way where its database is not made yet."""
+        path = Path(base_dir) / f"{cls.database}.db"
+        kept = cls(create_db_conn_string(base_dir, cls.database), inst_data)  # type: ignore[call-arg]
+        if path.exists():
+            with kept.connect() as connection:
+                is_made = _is_made(connection, cls.table)
+            if is_made:
+                return kept
+            kept.dispose()
+        return super().from_local(base_dir, inst_data)  # type: ignore[misc, no-any-return]
 
     @contextmanager
     def connect(self) -> Iterator[db.Connection]:
@@ -157,9 +189,15 @@ class _Kept:
 class KeptRunStorage(_Kept, SqliteRunStorage):
     """Dagster's runs."""
 
+    database = "runs"
+    table = "instance_info"
+
 
 class KeptScheduleStorage(_Kept, SqliteScheduleStorage):
     """Dagster's ticks and cursors."""
+
+    database = "schedules"
+    table = "job_ticks"
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):

@@ -1,10 +1,11 @@
 """Dagster's storage with kept connections is Dagster's storage.
 
 Should one of these fail after an upgrade of Dagster: compare ``resources/dagster_storage.py`` with
-what it overrides (``SqliteEventLogStorage._connect``, ``SqliteRunStorage.connect``,
-``SqliteScheduleStorage.connect``, ``LocalComputeLogManager.capture_logs``). If there is no mending
-it, take what names it out of ``resources/dagster_instance.py``: the stock classes read and write
-the same files, and only time is lost.
+what it overrides (``_connect`` and ``_initdb`` of ``SqliteEventLogStorage``, ``connect`` and
+``from_local`` of ``SqliteRunStorage`` and ``SqliteScheduleStorage``, and
+``LocalComputeLogManager.capture_logs``). If there is no mending it, take what names it out of
+``resources/dagster_instance.py``: the stock classes read and write the same files, and only time is
+lost.
 """
 
 import sqlite3
@@ -87,6 +88,48 @@ def test_a_runs_database_that_was_copied_has_the_tables_of_one_that_was_made(own
     with open_instance(own) as kept:
         copied = [materialize(kept, "a"), materialize(kept, "b")]
     assert [schema(run_id) for run_id in copied] == [schema(made)] * 2
+
+
+def test_an_instance_that_stands_is_opened_without_reading_dagsters_migrations(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(own) as kept:
+        first = materialize(kept, "a")
+    monkeypatch.setattr("alembic.script.ScriptDirectory.from_config", refused)
+
+    with open_instance(own) as kept:
+        second = materialize(kept, "b")
+        assert {run.run_id for run in kept.get_runs()} == {first, second}
+        assert told(kept, second) == told(kept, first)
+        assert not kept.all_instigator_state()
+
+
+def refused(*_: object) -> None:
+    raise AssertionError("the migrations were read")
+
+
+def test_a_database_that_does_not_say_its_revision_is_left_to_dagster(own: Settings) -> None:
+    with open_instance(own) as kept:
+        materialize(kept, "a")
+    history = instance_home(own) / "history"
+    runs, index = history / "runs.db", history / "runs" / "index.db"
+    revisions = [revision(path) for path in (runs, index)]
+    for path in (runs, index):
+        with sqlite3.connect(path) as opened:
+            opened.execute("DELETE FROM alembic_version")
+
+    with open_instance(own) as kept:
+        materialize(kept, "b")
+
+    assert all(revisions)
+    assert revision(runs) is not None
+    assert revision(index) is not None
+
+
+def revision(path: Path) -> str | None:
+    with sqlite3.connect(path) as opened:
+        found = opened.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(found[0]) if found else None
 
 
 def test_dagster_dev_opens_the_same_storage_from_the_instance_file(
