@@ -45,7 +45,12 @@ def lasting(context: dg.OpExecutionContext) -> None:
 
 @dg.op(config_schema={"imported": str})
 def telling(context: dg.OpExecutionContext) -> None:
-    """Write down the libraries that this process has, one a line."""
+    """Validate a table, and write down the libraries that this process has, one a line."""
+    import pandera.polars as pa  # noqa: PLC0415 - as a run's own code does
+    import polars as pl  # noqa: PLC0415
+
+    schema = pa.DataFrameSchema({"number": pa.Column(pl.Int64, pa.Check.ge(1))})
+    schema.validate(pl.DataFrame({"number": [1]}))
     Path(context.op_config["imported"]).write_text("\n".join(sys.modules))
 
 
