@@ -162,8 +162,8 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     """Start the local AWS and Dagster's UI with this instance, sensors on."""
     from pipeline_assets.environment import start  # noqa: PLC0415 - as in `up`
     from resources import home_locks  # noqa: PLC0415
-    from resources.dagster_instance import PROJECT, instance_home  # noqa: PLC0415
-    from resources.run_launcher.server_client import start_server  # noqa: PLC0415
+    from resources.dagster_instance import PROJECT, open_instance  # noqa: PLC0415
+    from resources.run_launcher.launcher import ForkingRunLauncher  # noqa: PLC0415
 
     workspace = PROJECT / "workspace.yaml"
     if not workspace.is_file():
@@ -176,13 +176,15 @@ def dev(landfall: "Landfall", *, port: int, host: str) -> None:
     out.print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)")
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace)]
     command += ["--port", str(port), "--host", host]
-    environment = os.environ | {
-        "DAGSTER_HOME": str(instance_home(landfall.settings)),
-        "LANDFALL_HOME": str(landfall.settings.home.resolve()),
-        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
-    }
-    os.chdir(environment["DAGSTER_HOME"])  # elsewhere Dagster warns of other dagster.yaml
-    start_server(Path(environment["DAGSTER_HOME"]), environment)  # so that no run waits for it
+    with open_instance(landfall.settings) as instance:
+        environment = os.environ | {
+            "DAGSTER_HOME": instance.root_directory,
+            "LANDFALL_HOME": str(landfall.settings.home.resolve()),
+            "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
+        }
+        os.chdir(instance.root_directory)  # elsewhere Dagster warns of other dagster.yaml
+        if isinstance(instance.run_launcher, ForkingRunLauncher):
+            instance.run_launcher.start_server(environment)
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, in our place
 

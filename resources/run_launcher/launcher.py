@@ -12,8 +12,9 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from resources.run_launcher.project import Project
 from resources.run_launcher.server_address import RunServerError, RunServerSilentError
-from resources.run_launcher.server_client import fork_run
+from resources.run_launcher.server_client import fork_run, start_server
 from resources.run_launcher.worker import TAG, Worker, spawn
 
 FIRST_ARGUMENT = "api"
@@ -28,8 +29,15 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     whether it lives and stop it.
     """
 
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(
+        self,
+        inst_data: ConfigurableClassData | None = None,
+        *,
+        module: str | None = None,
+        packages: Sequence[str] = (),
+    ) -> None:
         self._inst_data = inst_data
+        self._project = Project(module, tuple(packages)) if module else None
         super().__init__()  # type: ignore[no-untyped-call]
 
     @property
@@ -39,8 +47,11 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """It takes no configuration."""
-        return {}
+        """Which module a run imports first, and the packages whose files are the project's code."""
+        return {
+            "module": dg.Field(str, is_required=False),
+            "packages": dg.Field([str], is_required=False),
+        }
 
     @classmethod
     def from_config_value(
@@ -84,7 +95,15 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Have the server do what the command line would do."""
         if Path(executable) != Path(sys.executable):
             raise RunServerError(f"its Python is {executable}, not {sys.executable}")
-        return fork_run(Path(self._instance.root_directory), command)
+        return fork_run(Path(self._instance.root_directory), command, self._project)
+
+    def start_server(self, environment: Mapping[str, str]) -> None:
+        """Begin to start the run server, so that no run waits for it; it ends with this process.
+
+        Args:
+            environment: that of the runs.
+        """
+        start_server(Path(self._instance.root_directory), self._project, environment)
 
     def terminate(self, run_id: str) -> bool:
         """Tell the run's process to stop, from whichever process of the machine.

@@ -1,7 +1,7 @@
-"""What the run server imports, so that a run finds it there.
+"""What the run server's keeper imports, so that a run finds it there.
 
-Only libraries: a run imports the project itself, so that it runs the code as it is then. And only
-imports: a library that has computed something may have threads that hold locks, which a forked
+Only libraries: the project's code changes, and what is imported once cannot be imported anew. And
+only imports: a library that has computed something may have threads that hold locks, which a forked
 child waits for for ever (Polars after its first computation).
 """
 

@@ -1,12 +1,10 @@
-"""The process that forks runs: ``python -m resources.run_launcher.run_server --home DIR``.
+"""What forks runs: it imports, executes nothing of what it imported, and forks when it is asked to.
 
-It imports libraries, executes nothing of them, listens on a socket, and forks for every run that
-it is asked for. A run whose process dies without having ended it is reported by another fork. It
-ends when the process that started it has ended, once its last run has.
+It answers at the socket that its keeper opened. A run whose process dies without having ended it
+is reported by another fork. When the project's files change it leaves the socket to a successor,
+and ends once its last run has.
 """
 
-import argparse
-import fcntl
 import json
 import logging
 import os
@@ -20,24 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from resources.run_launcher.preload import preload
-from resources.run_launcher.server_address import ServerAddress, server_address
 from resources.run_launcher.worker import Worker
 
-PARENT_POLL_SECONDS = 0.5
 REQUEST_SECONDS = 5.0
-BACKLOG = 64
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was told to stop before Dagster listened for that."""
 
 
 @dataclass
 class RunServer:
-    """A listening socket and the processes that were forked for it.
+    """Takes requests for runs, and looks after the processes that it forked for them.
 
     Attributes:
-        listener: where runs are asked for; ``None`` once no more are taken.
-        lock: descriptor of the file whose lock makes it the instance's one server.
+        listener: where runs are asked for; ``None`` once it takes no more.
+        lock: descriptor of the file whose lock makes the keeper the instance's one.
+        keeper: connection to the keeper, which ends when either of the two leaves it.
+        is_current: whether what was imported is the code as it is now.
         workers: the command of each run's process, by process id.
         undertakers: processes that report a dead run.
         stopping: set from a signal handler, so that no more runs are taken.
@@ -45,42 +41,67 @@ class RunServer:
 
     listener: socket.socket | None
     lock: int
+    keeper: socket.socket
+    is_current: Callable[[], bool]
     workers: dict[int, Sequence[str]] = field(default_factory=dict)
     undertakers: set[int] = field(default_factory=set)
     stopping: bool = False
     _wakeup: tuple[int, int] = field(default_factory=os.pipe)
 
-    def serve(self, parent: int) -> None:
-        """Fork on demand; once the parent has ended, until the last process has."""
-        reading, writing = self._wakeup
-        for descriptor in self._wakeup:
-            os.set_blocking(descriptor, False)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    def serve(self) -> None:
+        """Fork on demand; once there is no more to take, until the last process has ended."""
+        reading, _ = self._wakeup
+        self._heed_signals()
         while self.listener or self.workers or self.undertakers:
-            if self.stopping or os.getppid() != parent:
+            if self.stopping:
                 self._close()
             waiting: list[int | socket.socket] = [reading]
-            waiting += [self.listener] if self.listener else []
-            ready, _, _ = select.select(waiting, [], [], PARENT_POLL_SECONDS)
+            waiting += [self.keeper, self.listener] if self.listener else []
+            ready, _, _ = select.select(waiting, [], [])
             if reading in ready:
                 os.read(reading, 4096)
             self._reap()
-            if self.listener and self.listener in ready:
-                self._answer(self.listener)
+            if self.keeper in ready:
+                self._close()
+            elif self.listener and self.listener in ready:
+                if self.is_current():
+                    self._answer(self.listener)
+                else:
+                    self._leave()  # what asks is answered by the successor
+
+    def _heed_signals(self) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self.stopping = True
+
+        for descriptor in self._wakeup:
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
     def _close(self) -> None:
-        """Take no more runs; from now on another server may."""
+        """Take no more runs but those asked for by now; from then on another keeper may."""
         if self.listener:
             Path(self.listener.getsockname()).unlink(missing_ok=True)
+            self.listener.setblocking(False)
+            while self.is_current() and self._answer(self.listener):
+                pass
+            self._leave()
+
+    def _leave(self) -> None:
+        """Take no more runs: the keeper, if there is one, goes on without."""
+        if self.listener:
             self.listener.close()
             os.close(self.lock)
+            self.keeper.close()
             self.listener = None
 
-    def _answer(self, listener: socket.socket) -> None:
+    def _answer(self, listener: socket.socket) -> bool:
+        """Whether anybody waited."""
         try:
             connection, _ = listener.accept()
         except OSError:  # it has gone again
-            return
+            return False
         with connection:
             connection.settimeout(REQUEST_SECONDS)
             try:
@@ -89,7 +110,8 @@ class RunServer:
                 command = [str(part) for part in request["command"]]
                 connection.sendall(json.dumps(self._start(command, connection)).encode() + b"\n")
             except (OSError, ValueError, TypeError, KeyError) as error:
-                _log().warning("a request was not answered: %r", error)
+                log().warning("a request was not answered: %r", error)
+        return True
 
     def _start(self, command: Sequence[str], connection: socket.socket) -> dict[str, object]:
         try:
@@ -112,8 +134,8 @@ class RunServer:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             # A child that kept the lock would hold it for as long as it lives.
-            own = (*self._wakeup, *((self.lock, self.listener.fileno()) if self.listener else ()))
-            for descriptor in own:
+            self._leave()
+            for descriptor in self._wakeup:
                 os.close(descriptor)
             code = execute()
         except KeyboardInterrupt:
@@ -140,14 +162,14 @@ class RunServer:
         try:
             pid = os.fork()
         except OSError as error:  # run monitoring finds the run instead
-            _log().warning("a dead run was not reported: %s", error)
+            log().warning("a dead run was not reported: %s", error)
             return
         if pid == 0:
             self._become(lambda: _report_dead(command, code))
         self.undertakers.add(pid)
 
 
-def _log() -> logging.Logger:
+def log() -> logging.Logger:
     """A logger of the server's own: runs inherit whatever the root logger is given."""
     log = logging.getLogger("landfall.run_server")
     if not log.handlers:
@@ -189,42 +211,3 @@ def _report_dead(command: Sequence[str], code: int) -> int:
         else:
             instance.report_run_failed(run, message)
     return 0
-
-
-def _open(address: ServerAddress) -> RunServer | None:
-    """The one server of an address; ``None`` where another holds its lock."""
-    lock = os.open(address.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    address.socket.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(address.socket))
-    listener.listen(BACKLOG)
-    return RunServer(listener, lock)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until the parent has ended; 0 also when another server serves already."""
-    parser = argparse.ArgumentParser(prog="resources.run_launcher.run_server", description=__doc__)
-    parser.add_argument("--home", type=Path, required=True, help="the Dagster home")
-    parser.add_argument("--parent", type=int, required=True, help="process that it ends with")
-    options = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    preload()
-    server = _open(server_address(options.home))
-    if server:
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            server.stopping = True
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        server.serve(options.parent)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

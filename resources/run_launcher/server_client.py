@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from resources.run_launcher.project import Project
 from resources.run_launcher.server_address import (
     RunServerError,
     RunServerSilentError,
@@ -23,7 +24,7 @@ POLL_SECONDS = 0.02
 
 
 def start_server(
-    home: Path, environment: Mapping[str, str] | None = None
+    home: Path, project: Project | None = None, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Begin to start the server of a Dagster home; it ends with this process.
 
@@ -31,26 +32,31 @@ def start_server(
 
     Args:
         home: the Dagster home.
+        project: what it imports besides the libraries.
         environment: that of its runs, unless it is this process's own.
     """
-    command = [sys.executable, "-m", "resources.run_launcher.run_server"]
+    command = [sys.executable, "-m", "resources.run_launcher.keeper"]
     command += ["--home", str(home), "--parent", str(os.getpid())]
+    if project:
+        command += ["--module", project.module]
+        command += [f"--package={package}" for package in project.packages]
     return spawn(command, environment)
 
 
-def fork_run(home: Path, command: Sequence[str]) -> Worker:
+def fork_run(home: Path, command: Sequence[str], project: Project | None = None) -> Worker:
     """Have the server, which is started if there is none, fork a process for a run.
 
     Args:
         home: the Dagster home whose server is asked.
         command: what ``python -m dagster`` would be given.
+        project: what a server that is started imports besides the libraries.
 
     Raises:
         RunServerError: there is no server and none could be started, or it could not fork.
         RunServerSilentError: it was asked and did not answer, so there may be a process or none.
     """
     request = json.dumps({"command": list(command)}).encode() + b"\n"
-    answer = json.loads(_ask(home, request))
+    answer = json.loads(_ask(home, project, request))
     if "fault" in answer:
         raise RunServerError(str(answer["fault"]))
     worker = Worker.parse(json.dumps(answer))
@@ -59,9 +65,9 @@ def fork_run(home: Path, command: Sequence[str]) -> Worker:
     return worker
 
 
-def _ask(home: Path, request: bytes) -> bytes:
+def _ask(home: Path, project: Project | None, request: bytes) -> bytes:
     address = server_address(home)
-    with _connected(address, home) as connection:
+    with _connected(address, home, project) as connection:
         try:
             connection.sendall(request)
             with connection.makefile("rb") as answers:
@@ -73,7 +79,7 @@ def _ask(home: Path, request: bytes) -> bytes:
     return answer
 
 
-def _connected(address: ServerAddress, home: Path) -> socket.socket:
+def _connected(address: ServerAddress, home: Path, project: Project | None) -> socket.socket:
     """A connection to the server, which is started when nobody listens.
 
     Raises:
@@ -94,7 +100,7 @@ def _connected(address: ServerAddress, home: Path) -> socket.socket:
         else:
             return connection
         if started is None:
-            started = start_server(home)
+            started = start_server(home, project)
         elif started.poll():
             raise RunServerError(f"the run server ended with exit code {started.returncode}")
         if time.monotonic() > deadline:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 
+IMPORTED_BY = os.getpid()
+BESIDE = sorted(path.name for path in Path(__file__).parent.glob("*.py"))
+
 
 @dg.op
 def succeeding(context: dg.OpExecutionContext) -> None:
@@ -19,6 +22,16 @@ def computing() -> int:
     import polars as pl  # noqa: PLC0415 - as a run's own code does
 
     return int(pl.DataFrame({"a": range(1000)}).group_by(pl.col("a") % 7).len()["len"].sum())
+
+
+@dg.op
+def introducing(context: dg.OpExecutionContext) -> None:
+    import polars as pl  # noqa: PLC0415 - as above
+
+    rows = pl.DataFrame({"a": range(1000)}).group_by(pl.col("a") % 7).len()["len"].sum()
+    context.log.info(
+        "the first code, imported by %s, %s rows, beside %s", IMPORTED_BY, rows, BESIDE
+    )
 
 
 @dg.op
@@ -62,6 +75,11 @@ def succeeding_job() -> None:
 @dg.job(executor_def=dg.in_process_executor)
 def computing_job() -> None:
     computing()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def introducing_job() -> None:
+    introducing()
 
 
 @dg.job(executor_def=dg.in_process_executor)

@@ -2,119 +2,37 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import launched_jobs
 import psutil
 import pytest
-from dagster._core.code_pointer import FileCodePointer
 from dagster._core.errors import DagsterLaunchFailedError
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import LaunchRunContext
 from dagster._core.launcher.base import WorkerStatus
+from launching import JOBS, WAIT_SECONDS, Launching, forker, open_launching, servers, wait_for
 
-from resources.run_launcher.launcher import ForkingRunLauncher
 from resources.run_launcher.preload import LIBRARIES
 from resources.run_launcher.server_address import RunServerError, server_address
 from resources.run_launcher.server_client import start_server
-from resources.run_launcher.worker import TAG, Worker
-
-WAIT_SECONDS = 120.0
-POLL_SECONDS = 0.05
-JOBS = Path(launched_jobs.__file__)
-LAUNCHER = {
-    "module": ForkingRunLauncher.__module__,
-    "class": ForkingRunLauncher.__name__,
-    "config": {},
-}
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:.0f} s: {what}"
-        time.sleep(POLL_SECONDS)
-
-
-class Launching:
-    """An instance with the launcher, and what a test asks of it."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.launcher = instance.run_launcher
-
-    @property
-    def home(self) -> Path:
-        return Path(self.instance.root_directory)
-
-    def launch(self, job: str, config: Mapping[str, object] | None = None, at: Path = JOBS) -> str:
-        """Create a run of a job in a file and launch it, as the queue does; its id."""
-        origin = dg.reconstructable(getattr(launched_jobs, f"{job}_job")).get_python_origin()
-        repository = origin.repository_origin._replace(
-            code_pointer=FileCodePointer(str(at), f"{job}_job", str(at.parent)),
-        )
-        run = self.instance.create_run_for_job(
-            getattr(launched_jobs, f"{job}_job"),
-            run_config={"ops": {job: {"config": dict(config)}}} if config else {},
-            status=dg.DagsterRunStatus.STARTING,
-            job_code_origin=origin._replace(repository_origin=repository),
-        )
-        self.launcher.launch_run(LaunchRunContext(run, None))
-        return run.run_id
-
-    def run(self, run_id: str) -> dg.DagsterRun:
-        found = self.instance.get_run_by_id(run_id)
-        assert found is not None
-        return found
-
-    def worker(self, run_id: str) -> Worker:
-        worker = Worker.parse(self.run(run_id).tags.get(TAG))
-        assert worker is not None
-        return worker
-
-    def ended(self, run_id: str) -> dg.DagsterRunStatus:
-        wait_for(lambda: self.run(run_id).is_finished, f"the run ends {self.log(run_id)}")
-        return self.run(run_id).status
-
-    def log(self, run_id: str) -> str:
-        return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
+from resources.run_launcher.worker import TAG
 
 
 @pytest.fixture
 def launching(tmp_path: Path, empty_instance: Path) -> Iterator[Launching]:
-    home = tmp_path / "home"
-    shutil.copytree(empty_instance, home)
-    (home / "dagster.yaml").unlink()
-    ref = InstanceRef.from_dir(str(home), overrides={"run_launcher": LAUNCHER})
-    with dg.DagsterInstance.from_ref(ref) as instance:
-        yield Launching(instance)
-        for server in servers(home):
-            server.terminate()
-            server.wait(WAIT_SECONDS)
-
-
-def servers(home: Path) -> list[psutil.Process]:
-    """Run servers of a home that this process started."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and str(home) in child.cmdline()
-    ]
+    with open_launching(tmp_path / "home", empty_instance) as opened:
+        yield opened
 
 
 def test_a_run_is_a_process_forked_from_the_server(launching: Launching) -> None:
     run_id = launching.launch("succeeding")
 
     assert launching.ended(run_id) is dg.DagsterRunStatus.SUCCESS
-    (server,) = servers(launching.home)
+    server = forker(launching.home)
     assert f"parent {server.pid}, session {os.getsid(0)}" in launching.log(run_id)
     assert launching.worker(run_id).pid not in {server.pid, os.getpid()}
 
@@ -130,7 +48,7 @@ def test_many_runs_share_one_server_and_each_has_a_process(launching: Launching)
 def test_the_server_has_executed_nothing_before_it_forks(launching: Launching) -> None:
     launching.ended(launching.launch("computing"))
 
-    (server,) = servers(launching.home)
+    server = forker(launching.home)
     names = {(thread / "comm").read_text() for thread in Path(f"/proc/{server.pid}/task").iterdir()}
     assert not [name for name in names if re.match(r"polars-\d", name)]
 
@@ -190,7 +108,7 @@ def test_monitoring_sees_whether_the_process_of_a_run_lives(
     run_id = launching.launch("lasting", {"started": str(started)})
     wait_for(started.exists, "the run has begun")
     living = launching.launcher.check_run_worker_health(launching.run(run_id))
-    (server,) = servers(launching.home)
+    server = forker(launching.home)
     server.kill()  # so that nobody reports the run
     server.wait(WAIT_SECONDS)
     os.kill(launching.worker(run_id).pid, signal.SIGKILL)
@@ -212,6 +130,8 @@ def test_a_server_that_was_killed_is_replaced_and_its_runs_go_on(
     (first,) = servers(launching.home)
     first.kill()
     first.wait(WAIT_SECONDS)
+    socket_file = server_address(launching.home).socket
+    wait_for(lambda: not socket_file.exists(), "what it had forked takes no more runs")
 
     assert launching.ended(launching.launch("succeeding")) is dg.DagsterRunStatus.SUCCESS
     (second,) = servers(launching.home)
