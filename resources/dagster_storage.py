@@ -110,6 +110,10 @@ class KeptEventLogStorage(SqliteEventLogStorage):
         """Engines of the index and of the latest runs."""
         return Engines()
 
+    @cached_property
+    def _tables(self) -> set[str]:
+        return set()
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[db.Connection]:
         with self._db_lock:
@@ -126,6 +130,15 @@ class KeptEventLogStorage(SqliteEventLogStorage):
             if _is_made(connection, "event_logs"):
                 return
         super()._initdb(engine, for_index_shard)  # waits for another process that makes it
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table; those that are there stay."""
+        if table_name not in self._tables:
+            # Its callers may hold the lock that `index_connection` waits for.
+            index = self.engines.of(self.conn_string_for_shard(INDEX_SHARD_NAME))
+            with index.connect() as connection:
+                self._tables |= set(db.inspect(connection).get_table_names())
+        return table_name in self._tables
 
     def _copy_empty(self, shard: str) -> bool:
         """Put an empty database where a run's is not yet, and say whether that was so."""

@@ -1,8 +1,8 @@
 """Dagster's storage with kept connections is Dagster's storage.
 
 Should one of these fail after an upgrade of Dagster: compare ``resources/dagster_storage.py`` with
-what it overrides (``_connect`` and ``_initdb`` of ``SqliteEventLogStorage``, ``connect`` and
-``from_local`` of ``SqliteRunStorage`` and ``SqliteScheduleStorage``, and
+what it overrides (``_connect``, ``_initdb`` and ``has_table`` of ``SqliteEventLogStorage``,
+``connect`` and ``from_local`` of ``SqliteRunStorage`` and ``SqliteScheduleStorage``, and
 ``LocalComputeLogManager.capture_logs``). If there is no mending it, take what names it out of
 ``resources/dagster_instance.py``: the stock classes read and write the same files, and only time is
 lost.
@@ -21,7 +21,7 @@ from dagster._core.instance.ref import InstanceRef
 
 from resources import dagster_instance, dagster_storage
 from resources.dagster_instance import instance_home, open_instance
-from resources.dagster_storage import Engines
+from resources.dagster_storage import Engines, KeptEventLogStorage
 from resources.settings import Settings
 
 DAYS = dg.StaticPartitionsDefinition(["a", "b"])
@@ -102,6 +102,17 @@ def test_an_instance_that_stands_is_opened_without_reading_dagsters_migrations(
         assert {run.run_id for run in kept.get_runs()} == {first, second}
         assert told(kept, second) == told(kept, first)
         assert not kept.all_instigator_state()
+
+
+def test_tables_are_found_while_another_statement_is_under_way(own: Settings) -> None:
+    with open_instance(own) as kept:
+        materialize(kept, "a")
+    with open_instance(own) as kept:
+        stored = kept.event_log_storage
+        assert isinstance(stored, KeptEventLogStorage)
+        with stored.index_connection():
+            assert stored.has_table("asset_event_tags")
+            assert not stored.has_table("asset_event_rags")
 
 
 def refused(*_: object) -> None:
