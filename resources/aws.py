@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -35,9 +34,11 @@ from pipeline_assets.errors import (
     NotAwsError,
     NotProvisionedError,
 )
+from resources.aws_session import session
 from resources.settings import Environment, Settings, load_settings
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -127,18 +128,18 @@ class Aws:
         return self.settings.env is Environment.LOCAL and not endpoint
 
     @cached_property
-    def _local_session(self) -> boto3.Session:
+    def _local_session(self) -> "boto3.Session":
         with self._profiles():
-            return boto3.Session(
+            return session(
                 aws_access_key_id=LOCAL_CREDENTIALS,
                 aws_secret_access_key=LOCAL_CREDENTIALS,
                 region_name=_region() or LOCAL_REGION,
             )
 
     @cached_property
-    def _session(self) -> boto3.Session:
+    def _session(self) -> "boto3.Session":
         with self._profiles():
-            return boto3.Session(region_name=_region())
+            return session(region_name=_region())
 
     @contextmanager
     def _making(self) -> Iterator[None]:
@@ -159,7 +160,7 @@ class Aws:
         except ProfileNotFound as error:
             raise CredentialsMissingError(str(error)) from None
 
-    def _session_for(self, service: str) -> boto3.Session:
+    def _session_for(self, service: str) -> "boto3.Session":
         return self._local_session if self._uses_local(service) else self._session
 
     def _arguments(self, service: str) -> dict[str, Any]:

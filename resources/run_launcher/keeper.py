@@ -150,13 +150,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, required=True, help="process that it ends with")
     parser.add_argument("--module", help="what a run imports first of the project")
     parser.add_argument("--package", action="append", default=[], help="one of the project's")
+    parser.add_argument("--prepare", help="a function of the project, called after the import")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     preload()
     opened = _open(server_address(options.home))
     if opened:
-        project = Project(options.module, tuple(options.package)) if options.module else None
-        keeper = Keeper(*opened, options.parent, project)
+        project = Project(options.module, tuple(options.package), options.prepare)
+        keeper = Keeper(*opened, options.parent, project if options.module else None)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             keeper.stopping = True

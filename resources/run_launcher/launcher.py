@@ -35,9 +35,10 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         *,
         module: str | None = None,
         packages: Sequence[str] = (),
+        prepare: str | None = None,
     ) -> None:
         self._inst_data = inst_data
-        self._project = Project(module, tuple(packages)) if module else None
+        self._project = Project(module, tuple(packages), prepare) if module else None
         super().__init__()  # type: ignore[no-untyped-call]
 
     @property
@@ -47,10 +48,11 @@ class ForkingRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Which module a run imports first, and the packages whose files are the project's code."""
+        """What ``Project`` says; without a module, runs import the project themselves."""
         return {
             "module": dg.Field(str, is_required=False),
             "packages": dg.Field([str], is_required=False),
+            "prepare": dg.Field(str, is_required=False),
         }
 
     @classmethod

@@ -34,10 +34,13 @@ class Project:
     Attributes:
         module: what a run imports first; everything else comes with it.
         packages: top-level packages whose files are its code.
+        prepare: a function of it, as ``package.module.function``, that makes ready what a run needs
+            besides. It starts no thread and leaves nothing open.
     """
 
     module: str
     packages: tuple[str, ...]
+    prepare: str | None = None
 
     def files(self) -> Files:
         """The files of its packages as they are now, but for what Python compiled of them."""
@@ -50,14 +53,17 @@ class Project:
                 yield from spec.submodule_search_locations or ()
 
     def load(self) -> None:
-        """Import it, in a process that has a single thread and imported nothing of it before.
+        """Import and prepare it, in a process that has one thread and has imported nothing of it.
 
         Raises:
             ProjectExecutedError: the process has more than one thread now.
-            Exception: whatever its modules raise.
+            Exception: whatever its code raises.
         """
         importlib.invalidate_caches()
         importlib.import_module(self.module)
+        if self.prepare:
+            home, _, name = self.prepare.rpartition(".")
+            getattr(importlib.import_module(home), name)()
         if THREADS.exists() and (threads := len(list(THREADS.iterdir())) - 1):
             raise ProjectExecutedError(self.module, threads)
         gc.collect()

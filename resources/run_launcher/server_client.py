@@ -40,6 +40,7 @@ def start_server(
     if project:
         command += ["--module", project.module]
         command += [f"--package={package}" for package in project.packages]
+        command += ["--prepare", project.prepare] if project.prepare else []
     return spawn(command, environment)
 
 

@@ -3,6 +3,7 @@
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
+import boto3
 import pytest
 
 from pipeline_assets.errors import (
@@ -13,6 +14,7 @@ from pipeline_assets.errors import (
     NotProvisionedError,
 )
 from resources.aws import Aws, aws_errors
+from resources.aws_session import read_models
 from resources.local_aws.provision import provision
 from resources.settings import Environment, Settings
 
@@ -52,6 +54,22 @@ def test_an_endpoint_for_one_service_leaves_the_others_on_the_local_aws(
 def test_without_any_setting_every_client_uses_the_local_aws(aws: Aws) -> None:
     endpoints = {each.meta.endpoint_url for each in (aws.s3, aws.sqs, aws.dynamodb, aws.sns)}
     assert endpoints == {aws.settings.local_endpoint}
+
+
+def test_a_process_reads_once_what_botocore_knows_of_a_service(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object, path: str) -> None:
+        raise AssertionError(f"{path} was read again")
+
+    read_models()
+    monkeypatch.setattr("botocore.loaders.JSONFileLoader.load_file", refused)
+    aws = Aws(settings)
+
+    assert aws.s3.meta.service_model.service_name == "s3"
+    assert aws.dynamodb.meta.service_model.service_name == "dynamodb"
+    with pytest.raises(AssertionError, match="was read again"):
+        boto3.Session(region_name="us-east-1").client("s3")
 
 
 @pytest.mark.usefixtures("own_credentials")

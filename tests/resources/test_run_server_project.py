@@ -12,15 +12,15 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster_shared.yaml_utils import safe_load_yaml
 from launching import JOBS, Launching, forker, open_launching, wait_for
 
+from resources.dagster_instance import INSTANCE_FILE, PROJECT
 from resources.run_launcher.project import Project
 
 PACKAGE = "landed_project"
 MODULE = f"{PACKAGE}.definitions"
 COMPUTING = "import polars as pl\npl.DataFrame({'a': range(9)}).group_by('a').len()\n"
-OWN = ("pipeline_assets.definitions", "pipeline_assets", "resources", "sensors")
-"""The module of this project, and its packages."""
 
 
 @dataclass
@@ -81,6 +81,21 @@ def test_a_run_finds_the_project_imported_and_computes(launching: Launching) -> 
     said = introduced(launching)
 
     assert f"imported by {forker(launching.home).pid}, 1000 rows" in said
+
+
+def test_what_a_run_needs_besides_is_made_ready_before_it(
+    opened: Opened, code: Code, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    code.definitions.write_text(
+        f"{code.definitions.read_text()}\nimport os, pathlib\n\ndef make():\n"
+        f"    pathlib.Path({str(ready)!r}).write_text(str(os.getpid()))\n"
+    )
+    with opened(module=MODULE, packages=[PACKAGE], prepare=f"{MODULE}.make") as launching:
+        said, forking = introduced(launching), forker(launching.home).pid
+
+    assert f"imported by {forking}" in said
+    assert ready.read_text() == str(forking)
 
 
 def changed(code: Code) -> None:
@@ -175,8 +190,9 @@ def forked_anew(launching: Launching, former: int) -> bool:
 def test_importing_this_project_starts_no_thread(
     opened: Opened, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    module, *packages = OWN
-    with opened(module=module, packages=packages) as launching:
+    named = safe_load_yaml((PROJECT / INSTANCE_FILE).read_text())["run_launcher"]["config"]
+    assert set(named) == {"module", "packages", "prepare"}
+    with opened(**named) as launching:
         run_id = launching.launch("computing")
         assert launching.ended(run_id) is dg.DagsterRunStatus.SUCCESS, launching.log(run_id)
         assert forker(launching.home).num_threads() == 1
