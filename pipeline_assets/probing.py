@@ -14,6 +14,7 @@ import polars as pl
 
 from pipeline_assets.dataset import Dataset
 from pipeline_assets.refine import valid_rows
+from resources.frames import copied
 
 PROBED_ROWS = 8
 PROBES = 4
@@ -41,9 +42,8 @@ def probe(records: pl.DataFrame, dataset: Dataset, event_date: date) -> Probe | 
     well_formed = records.filter(pl.col("_error").is_null()).head(PROBED_ROWS)
     if well_formed.is_empty():
         return None
-    few = well_formed.select(dataset.fields)
-    # Copied, for a slice would keep the whole batch in memory for as long as the run's report.
-    return Probe(event_date, pl.DataFrame(few.to_dict(as_series=False), schema=few.schema))
+    # A slice would keep the whole batch in memory until the file is settled.
+    return Probe(event_date, copied(well_formed.select(dataset.fields)))
 
 
 def with_valid_row(probes: Mapping[str, Sequence[Probe]], dataset: Dataset) -> set[str]:

@@ -142,3 +142,13 @@ def values_by_partition(
     if len(partitions) != 1:
         raise PartitionsNotGivenError(owner, partitions)
     return {partitions[0]: value}
+
+
+def copied(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, whose texts have buffers of their own.
+
+    Those of a slice, a filter or a few that were gathered are all the texts they were taken from.
+    """
+    frame = pl.from_arrow(canonical(rows.to_arrow()))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table is never one column
+    return frame.cast(rows.schema)

@@ -11,6 +11,7 @@ from typing import Final, Self
 import polars as pl
 import pyarrow as pa
 
+from resources.frames import copied
 from resources.parallel import read_ahead
 from resources.parquet import ROWS_PER_GROUP, EncodedTable, canonical, encode_parts
 from resources.table_spool import TableSpool
@@ -62,7 +63,7 @@ class SortedTables:
         if self._spool is None:
             self._spool = TableSpool(rows.schema, held_bytes=self._held_bytes)
             self._empty = table.clear()
-        firsts = table.select(self._order).gather_every(self._batch_rows)
+        firsts = copied(table.select(self._order).gather_every(self._batch_rows))
         numbers = range(self._batches, self._batches + firsts.height)
         self._firsts.append(firsts.with_columns(pl.Series("_batch", numbers, dtype=pl.Int64)))
         left = [table.height - n * self._batch_rows for n in range(firsts.height)]

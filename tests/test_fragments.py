@@ -18,6 +18,7 @@ from resources.aws import Aws
 from resources.landfall import Landfall
 from resources.ledger.model import FileHead, FileState, LoadedFile
 from resources.parquet import TableWriter
+from resources.table_spool import HELD_BYTES
 
 DATES = 40
 BATCHES = 5
@@ -136,7 +137,7 @@ def test_row_groups_are_bounded_by_the_text_in_them(
 
 
 @pytest.mark.parametrize("encoded_dates", [2, DATES])
-@pytest.mark.parametrize("held_bytes", [0, fragments.HELD_BYTES])
+@pytest.mark.parametrize("held_bytes", [0, HELD_BYTES])
 def test_dates_encoded_while_the_file_is_read_have_the_same_bytes(
     landfall: Landfall, monkeypatch: pytest.MonkeyPatch, encoded_dates: int, held_bytes: int
 ) -> None:
@@ -169,7 +170,7 @@ def test_a_row_group_that_cannot_be_encoded_fails_the_file(
     monkeypatch.setattr(TableWriter, "write", full)
 
     with pytest.raises(OSError, match="no space left"):
-        stored(landfall, fragments.HELD_BYTES)
+        stored(landfall, HELD_BYTES)
 
 
 def test_a_file_without_records_has_no_fragment(landfall: Landfall) -> None:

@@ -62,7 +62,7 @@ def test_a_server_that_hangs_is_not_waited_for_for_ever(
     monkeypatch.setattr("resources.run_launcher.server_client.START_SECONDS", 0.2)
     # A second one would end at once, since the first holds the lock.
     second = spawn([sys.executable, "-c", ""])
-    monkeypatch.setattr("resources.run_launcher.server_client.start_server", lambda _: second)
+    monkeypatch.setattr("resources.run_launcher.server_client.start_server", lambda *_: second)
     said: list[str] = []
 
     def ask() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +98,18 @@ def test_what_waits_on_the_disk_goes_with_the_block(
 
     assert len(list(Path("/dev/fd").iterdir())) == open_files
     assert not list(tmp_path.iterdir())
+
+
+def test_of_a_table_on_the_disk_its_memory_is_not_kept() -> None:
+    count, before = 20_000, pa.total_allocated_bytes()
+    texts = pa.array(
+        [f"{number:09} and more text than fits into a view" for number in range(count)]
+    )
+    table = pl.DataFrame(pa.table({"text": texts}))
+    held = pa.total_allocated_bytes() - before
+    with SortedTables(["text"], tables=2, rows=1_000, held_bytes=0) as tables:
+        tables.add(table)
+
+        del texts, table
+
+        assert pa.total_allocated_bytes() - before < held // 10
