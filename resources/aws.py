@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -209,28 +208,6 @@ class Aws:
         """STS, for GetCallerIdentity alone: it needs no permission."""
         with self._making():
             return self._session_for("sts").client("sts", **self._arguments("sts"))
-
-    def polars_storage_options(self) -> dict[str, str]:
-        """Endpoint, region and credentials of the S3 client, as Polars' object store takes them."""
-        credentials = self._session_for("s3").get_credentials()
-        if credentials is None:
-            raise CredentialsMissingError("boto3 found none")
-        frozen = credentials.get_frozen_credentials()
-        options = {
-            "aws_access_key_id": frozen.access_key or "",
-            "aws_secret_access_key": frozen.secret_key or "",
-            "aws_region": self.s3.meta.region_name,
-        }
-        if frozen.token:
-            options["aws_session_token"] = frozen.token
-        endpoint = self.s3.meta.endpoint_url
-        if not (urlsplit(endpoint).hostname or "").endswith("amazonaws.com"):
-            options |= {
-                "aws_endpoint_url": endpoint,
-                "aws_allow_http": str(endpoint.startswith("http://")).lower(),
-                "aws_virtual_hosted_style_request": "false",
-            }
-        return options
 
 
 def _region() -> str | None:
