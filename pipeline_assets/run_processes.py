@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -73,7 +73,8 @@ class RunProcess:
     def interrupt(self) -> None:
         """Tell the run to stop, as Ctrl-C does."""
         if self.process.pid is not None and self.process.exitcode is None:
-            os.kill(self.process.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(self.process.pid, signal.SIGINT)
 
 
 def side_by_side(
@@ -82,8 +83,8 @@ def side_by_side(
     instance: dg.DagsterInstance,
     *,
     limit: int,
-) -> Iterator[tuple[RunProcess, Ending]]:
-    """Execute runs, as they end.
+) -> Generator[tuple[RunProcess, Ending]]:
+    """Execute runs, as they end. Whoever takes no more closes the generator, which ends the rest.
 
     Args:
         requests: of whom no two refresh the same date.

@@ -8,6 +8,7 @@ side by side in processes of their own.
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
@@ -153,9 +154,10 @@ class Worker:
             return None if _is_past(deadline) else self._begin(request)
 
         if len(requests) > 1 and self._runs_at_once > 1:
-            limit = self._runs_at_once
-            for run, ending in side_by_side(requests, begin, self._instance, limit=limit):
-                self._note(run.request, run.run_id, ending)
+            runs = side_by_side(requests, begin, self._instance, limit=self._runs_at_once)
+            with closing(runs):
+                for run, ending in runs:
+                    self._note(run.request, run.run_id, ending)
             return
         for request in requests:
             run_id = begin(request)
