@@ -1,6 +1,7 @@
 """``python -m bench``: measure every row, or one, and write what it came to."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -8,10 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from bench import report
 from bench.measure import Bench, Result, Row
 from bench.registry import ROWS
-from bench.sizes import Sizes
+from bench.sizes import Sizes, unknown_sizes, unusable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trial", action="store_true", help="measure and print, write nothing")
     options = parser.parse_args(arguments)
     chosen = [row for row in ROWS if not options.row or row.name in options.row]
-    sizes, broken = Sizes(), []
+    try:
+        sizes = Sizes()
+    except ValidationError as error:
+        parser.error(unusable(error))
+    if unknown := unknown_sizes(os.environ):
+        parser.error(f"there is no {', '.join(unknown)}: bench/sizes.py names every size")
+    written = "nothing" if options.trial else f"{report.RESULTS} and {report.PAGE}"
+    print(f"load average {os.getloadavg()[0]:.1f}; written: {written}", flush=True)
+    broken = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="landfall-bench-") as folder:
         bench = Bench(sizes, Path(folder))

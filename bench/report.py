@@ -90,6 +90,7 @@ def table(rows: Sequence[Record]) -> str:
         "|---|---|---|---|---|---|---|---|",
         *(_line(each) for each in rows),
         "",
+        *_meanings(rows),
         *_conditions(rows),
         *_facts(rows),
         *_machines(rows),
@@ -113,6 +114,11 @@ def _line(row: Record) -> str:
         _named(row["sizes"]),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _meanings(rows: Sequence[Record]) -> list[str]:
+    lines = [f"- `{row['row']}`: {row['what_ours']}; against {row['what_peer']}." for row in rows]
+    return ["What was measured, ours against the peer:", "", *lines, ""]
 
 
 def _conditions(rows: Sequence[Record]) -> list[str]:

@@ -4,16 +4,20 @@ Where a bound names a size, the default is that size. Of what grows in proportio
 part, which is scaled up or compared by the piece.
 """
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
+PREFIX: Final = "LANDFALL_BENCH_"
 
 
 class Sizes(BaseSettings):
     """Sizes by environment variable, ``LANDFALL_BENCH_`` and the name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="LANDFALL_BENCH_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     turns: int = Field(3, ge=1, description="Turns of ours and the peer in rows of seconds.")
     long_turns: int = Field(1, ge=1, description="Turns in rows of minutes.")
@@ -43,3 +47,17 @@ class Sizes(BaseSettings):
     serving_items: int = Field(100_000, ge=100, description="Items for DynamoDB.")
     serving_peer_items: int = Field(20_000, ge=100, description="Items that the peer writes.")
     serving_delay_ms: float = Field(10.0, ge=0, description="What the proxy adds to each call.")
+
+
+def unusable(error: ValidationError) -> str:
+    """What is wrong with sizes that were given, in a line each."""
+    return "; ".join(
+        f"{PREFIX}{str(each['loc'][0]).upper()}={each['input']!r} is not usable: {each['msg']}"
+        for each in error.errors()
+    )
+
+
+def unknown_sizes(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like sizes and are none."""
+    known = {f"{PREFIX}{name.upper()}" for name in Sizes.model_fields}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

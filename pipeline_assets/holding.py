@@ -75,7 +75,11 @@ class Holding:
         return [day for day in wanted if day in dirty]
 
     def open(self, day: str) -> Refresh | None:
-        """Take a date's lease, waiting for a run that holds it; ``None`` if it never had rows.
+        """Take a date's lease, waiting for a run that holds it.
+
+        Returns:
+            ``None`` if the date never had rows, or if that run left nothing to refresh and nobody
+            asked for the date by hand.
 
         Raises:
             LeaseHeldError: another run holds the date, is alive, and does not let go.
@@ -96,6 +100,12 @@ class Holding:
             if time.monotonic() > deadline:
                 raise LeaseHeldError(self.dataset.name, day, run_id=head.lease_run or "?")
             time.sleep(settings.lease_seconds / POLLS_PER_LEASE)
+            if self.request_id is not None and self._is_refreshed(day):
+                return None
+
+    def _is_refreshed(self, day: str) -> bool:
+        head = self.landfall.ledger.dates.head(self.dataset.name, day)
+        return head is not None and not head.dirty
 
     def catch_up(self, refresh: Refresh, stored: int) -> Refresh:
         """Hold a date at the version of its stored tables, which the ledger has not reached.

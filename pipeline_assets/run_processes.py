@@ -146,9 +146,11 @@ def _run(request: RunRequest, run_id: str, telling: Connection) -> None:
     settings = Aws().settings
     try:
         with home_locks.working(settings), open_instance(settings) as instance:
-            telling.send(execute(request, run_id, instance, defs))
+            ending = execute(request, run_id, instance, defs)
     except KeyboardInterrupt:  # before Dagster listened for it
-        telling.send(Ending(success=False, interrupted=True, cause=STOPPED))
+        ending = Ending(success=False, interrupted=True, cause=STOPPED)
+    with suppress(BrokenPipeError):  # the worker has died
+        telling.send(ending)
 
 
 def _follow_worker() -> None:

@@ -96,6 +96,7 @@ class Worker:
         self._runs_at_once = runs_at_once
         self._observer = Observer(clock=time.monotonic)
         self._begun: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._walker = Walker(landfall, lambda: tell(landfall, instance))
         self.report = WorkReport()
 
@@ -170,9 +171,11 @@ class Worker:
 
     def _begin(self, request: RunRequest) -> str:
         self._begun.add(request.request_id)
+        run_id = str(uuid.uuid4())
+        self._numbers[run_id] = len(self._numbers) + 1
         files = f", {show.number(len(request.run.files), 'file')}" if request.run.files else ""
-        self._progress(f"run {len(self._begun)}: {_what(request)}{files}")
-        return str(uuid.uuid4())
+        self._progress(f"run {self._numbers[run_id]}: {_what(request)}{files}")
+        return run_id
 
     def _note(self, request: RunRequest, run_id: str, ending: Ending) -> None:
         self.report.runs += 1
@@ -181,7 +184,7 @@ class Worker:
             run = EndedRun(run_id, request.request_id, days, stopped=False)
             give_back(self._landfall, run)
         if not ending.success:
-            self._progress(f"run {run_id} failed: {ending.cause}")
+            self._progress(f"run {self._numbers[run_id]} failed: {ending.cause}")
             self.report.failed_runs.append(f"{run_id} ({_what(request)})")
 
 

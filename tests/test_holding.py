@@ -1,6 +1,8 @@
 """What a run holds, against the real ledger: leases, requests, and how each is given back."""
 
+import threading
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -258,6 +260,32 @@ def test_a_lease_of_a_run_that_does_not_beat_is_taken_over_and_its_date_refreshe
     assert refresh.taken_over
     holding.close()
     assert list(dirty(landfall)) == [DAYS[0]]
+
+
+@pytest.mark.parametrize(
+    ("turned", "asked", "opens"),
+    [(False, True, False), (True, True, True), (False, False, True)],
+    ids=["refreshed", "turned meanwhile", "by hand"],
+)
+def test_a_date_that_another_run_refreshed_meanwhile_is_not_refreshed_again(
+    landfall: Landfall, *, turned: bool, asked: bool, opens: bool
+) -> None:
+    dirtied(landfall, DAYS[0])
+    other, found = by_hand(landfall, "other"), list[bool]()
+    other.landfall.ledger.runs.start_beating("other")
+    assert other.open(DAYS[0]) is not None
+    holding = replace(by_hand(landfall), request_id=request(landfall).request_id if asked else None)
+    waiting = threading.Thread(target=lambda: found.append(holding.open(DAYS[0]) is not None))
+    waiting.start()
+    time.sleep(0.3)
+    assert waiting.is_alive()
+    if turned:
+        dirtied(landfall, DAYS[0], DAYS[1])
+
+    other.close()
+    waiting.join(20)
+
+    assert found == [opens]
 
 
 def test_abandoning_a_run_that_holds_nothing_does_nothing(tmp_path: Path) -> None:

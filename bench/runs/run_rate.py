@@ -53,13 +53,13 @@ def measure(bench: Bench) -> Measured:
         rates.append((ours, _rate(folder / "stock", sizes.rate_peer_runs, settings, stock=True)))
     ours, peer = rates[-1]
     return Measured(
-        turns=tuple(Turn(each.per_run, other.per_run) for each, other in rates),
+        turns=tuple(Turn(each.per_begun_run, other.per_begun_run) for each, other in rates),
         sizes={"runs": sizes.rate_runs, "runs of the peer": sizes.rate_peer_runs},
         facts={
-            "our runs a second": 1 / ours.per_run,
-            "the peer's runs a second": 1 / peer.per_run,
-            "ours from the first process that had begun, s a run": ours.per_begun_run,
-            "the peer's from there, s a run": peer.per_begun_run,
+            "our runs a second": 1 / ours.per_begun_run,
+            "the peer's runs a second": 1 / peer.per_begun_run,
+            "ours from the launch of the first, s a run": ours.per_run,
+            "the peer's from there, s a run": peer.per_run,
             "all of ours were queued after s": ours.queueing,
             "all of the peer's were queued after s": peer.queueing,
         },
