@@ -24,6 +24,7 @@ from resources import home_locks
 from resources.aws import Aws
 from resources.dagster_instance import open_instance
 from resources.ledger.model import RunRequest
+from resources.run_launcher.worker import how_ended
 
 PRELOADED: Final = ["pipeline_assets.definitions", "pipeline_assets.run_processes"]
 STOPPED: Final = "it was told to stop"
@@ -62,8 +63,7 @@ class RunProcess:
         return ending
 
     def _died(self, instance: dg.DagsterInstance) -> Ending:
-        code = self.process.exitcode or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = how_ended(self.process.exitcode or 0)
         cause = f"the process of the run ended with {how} before the run did."
         run = instance.get_run_by_id(self.run_id)
         if run is not None and not run.is_finished:
@@ -80,15 +80,17 @@ class RunProcess:
 def side_by_side(
     requests: Iterable[RunRequest],
     begin: Callable[[RunRequest], str | None],
+    execute_here: Callable[[RunRequest, str, Exception], Ending],
     instance: dg.DagsterInstance,
     *,
     limit: int,
-) -> Generator[tuple[RunProcess, Ending]]:
+) -> Generator[tuple[RunRequest, str, Ending]]:
     """Execute runs, as they end. Whoever takes no more closes the generator, which ends the rest.
 
     Args:
         requests: of whom no two refresh the same date.
         begin: tells the id of a request's run, which is about to begin; ``None`` for no more runs.
+        execute_here: does a run in this process, when none could be started for the reason given.
         instance: where the runs are kept.
         limit: runs at once at most.
 
@@ -104,14 +106,18 @@ def side_by_side(
                 if run_id is None:
                     todo = iter(())
                     break
-                started = RunProcess.start(request, run_id)
-                running[started.endings] = started
+                try:
+                    started = RunProcess.start(request, run_id)
+                except (EOFError, OSError) as fault:  # the fork server's, or of its socket
+                    yield request, run_id, execute_here(request, run_id, fault)
+                else:
+                    running[started.endings] = started
             if not running:
                 return
             for ended in wait(list(running)):
                 assert isinstance(ended, Connection)  # noqa: S101 - it waits for nothing else
                 each = running.pop(ended)
-                yield each, each.ending(instance)
+                yield each.request, each.run_id, each.ending(instance)
     finally:
         _end(running.values())
 

@@ -155,19 +155,28 @@ class Worker:
             return None if _is_past(deadline) else self._begin(request)
 
         if len(requests) > 1 and self._runs_at_once > 1:
-            runs = side_by_side(requests, begin, self._instance, limit=self._runs_at_once)
+            limit = self._runs_at_once
+            runs = side_by_side(requests, begin, self._execute_here, self._instance, limit=limit)
             with closing(runs):
-                for run, ending in runs:
-                    self._note(run.request, run.run_id, ending)
+                for request, run_id, ending in runs:
+                    self._note(request, run_id, ending)
             return
-        for request in requests:
-            run_id = begin(request)
-            if run_id is None:
+        for each in requests:
+            own_id = begin(each)
+            if own_id is None:
                 break
-            ending = execute(request, run_id, self._instance, self._definitions)
-            if ending.interrupted:
-                raise KeyboardInterrupt
-            self._note(request, run_id, ending)
+            self._note(each, own_id, self._execute(each, own_id))
+
+    def _execute_here(self, request: RunRequest, run_id: str, fault: Exception) -> Ending:
+        number, cause = self._numbers[run_id], str(fault) or type(fault).__name__
+        self._progress(f"run {number} is executed in this process, since none starts: {cause}")
+        return self._execute(request, run_id)
+
+    def _execute(self, request: RunRequest, run_id: str) -> Ending:
+        ending = execute(request, run_id, self._instance, self._definitions)
+        if ending.interrupted:
+            raise KeyboardInterrupt
+        return ending
 
     def _begin(self, request: RunRequest) -> str:
         self._begun.add(request.request_id)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef, compute_logs_directory
 
+from resources import home_locks
 from resources.dagster_storage import KeptSqliteStorage, UnfollowedLogs
 from resources.settings import Settings, make_home
 
@@ -44,7 +45,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if not COMPUTE_LOGS.search(template):
         logs = compute_logs_directory(str(home))
         overrides["compute_logs"] = _class(UnfollowedLogs, logs)
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+    with home_locks.making_instance(settings):
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
 
 
 def _template() -> str:

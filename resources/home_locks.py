@@ -10,6 +10,7 @@ from resources.settings import Settings, make_home
 
 UI_LOCK_FILE = "ui.lock"
 WORK_LOCK_FILE = "work.lock"
+INSTANCE_LOCK_FILE = "instance.lock"
 
 
 def hold_ui(settings: Settings) -> bool:
@@ -34,6 +35,14 @@ def working(settings: Settings) -> Iterator[None]:
     """Keep a home from being forgotten while `landfall work` uses it; several may at once."""
     with (make_home(settings) / WORK_LOCK_FILE).open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def making_instance(settings: Settings) -> Iterator[None]:
+    """Keep others from making the databases of the home's Dagster instance at the same moment."""
+    with (make_home(settings) / INSTANCE_LOCK_FILE).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

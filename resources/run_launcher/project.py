@@ -75,6 +75,6 @@ def _below(folder: str) -> Iterator[tuple[str, int, int]]:
         folders[:] = [name for name in folders if name != COMPILED]
         for name in names:
             file = Path(path) / name
-            with suppress(FileNotFoundError):  # it went while the folder was read
+            with suppress(OSError):  # it went while the folder was read, or leads nowhere
                 found = file.stat()
                 yield str(file), found.st_mtime_ns, found.st_size

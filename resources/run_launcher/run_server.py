@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from resources.run_launcher.worker import Worker
+from resources.run_launcher.worker import Worker, how_ended
 
 REQUEST_SECONDS = 5.0
 INTERRUPTED = 128 + signal.SIGINT
@@ -204,8 +204,7 @@ def _report_dead(command: Sequence[str], code: int) -> int:
         run = instance.get_run_by_id(arguments.run_id)
         if run is None or run.is_finished:
             return 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        message = f"The process of the run ended with {how} before the run did."
+        message = f"The process of the run ended with {how_ended(code)} before the run did."
         if run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message)
         else:

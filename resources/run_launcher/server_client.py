@@ -104,6 +104,8 @@ def _connected(address: ServerAddress, home: Path, project: Project | None) -> s
             started = start_server(home, project)
         elif started.poll():
             raise RunServerError(f"the run server ended with exit code {started.returncode}")
+        elif started.returncode is not None:  # another served, which has ended since
+            started = start_server(home, project)
         if time.monotonic() > deadline:
             raise RunServerError(f"the run server did not listen within {START_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)

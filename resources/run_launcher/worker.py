@@ -11,9 +11,9 @@ import psutil
 
 TAG = "landfall/worker"
 """Tag of a run that tells its process."""
-TOLERANCE_SECONDS = 1.0
-"""A process began when it was said to, give or take this: the boot time that it is reckoned from
-is read anew by each process ("psutil documentation", Process.create_time)."""
+TOLERANCE_SECONDS = 2.0
+"""A process began when it was said to, give or take this: the system counts in parts of a second,
+and psutil reads the boot time for each of the two times that are held against each other."""
 
 _children: list[subprocess.Popen[bytes]] = []
 """What this process started and has not seen end."""
@@ -36,7 +36,7 @@ class Worker:
     Attributes:
         host: name of the machine that it runs on.
         pid: its process id.
-        created: when it began, in seconds since the epoch by that machine's clock.
+        created: when it began, in seconds since that machine's boot: its clock may be set anew.
     """
 
     host: str
@@ -50,7 +50,7 @@ class Worker:
         Raises:
             psutil.NoSuchProcess: there is none.
         """
-        return cls(socket.gethostname(), pid, psutil.Process(pid).create_time())
+        return cls(socket.gethostname(), pid, _since_boot(psutil.Process(pid)))
 
     @classmethod
     def parse(cls, tag: str | None) -> "Worker | None":
@@ -88,8 +88,23 @@ class Worker:
     def _process(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < TOLERANCE_SECONDS
+            same = abs(_since_boot(process) - self.created) < TOLERANCE_SECONDS
             ended = process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
         return process if same and not ended else None
+
+
+def how_ended(code: int) -> str:
+    """An exit code in words, as ``subprocess`` gives it: negative for a signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:  # one of the real-time signals, of which two alone have names
+        return f"signal {-code}"
+
+
+def _since_boot(process: psutil.Process) -> float:
+    """When it began: psutil adds the boot time, by the clock as it is now."""
+    return float(process.create_time() - psutil.boot_time())

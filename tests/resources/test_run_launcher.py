@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -19,7 +20,7 @@ from launching import JOBS, WAIT_SECONDS, Launching, forker, open_launching, ser
 from resources.run_launcher.preload import LIBRARIES
 from resources.run_launcher.server_address import RunServerError, server_address
 from resources.run_launcher.server_client import start_server
-from resources.run_launcher.worker import TAG
+from resources.run_launcher.worker import TAG, Worker, how_ended
 
 
 @pytest.fixture
@@ -260,3 +261,27 @@ def test_what_dagster_is_expected_to_do(launching: Launching, tmp_path: Path) ->
     own = {"launched_jobs", "__main__"}
     libraries = late - own - set(sys.stdlib_module_names)
     assert not libraries, f"a run imports these itself: {libraries}; preloaded: {LIBRARIES}"
+
+
+def test_a_clock_that_is_set_anew_makes_no_process_look_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker.of(os.getpid())
+    began = psutil.boot_time()
+
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: began + 3600)
+
+    assert worker.is_alive()
+
+
+def test_a_process_of_the_same_number_is_not_the_one_that_was_meant() -> None:
+    worker = Worker.of(os.getpid())
+
+    assert not replace(worker, created=worker.created - 60).is_alive()
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(3, "exit code 3"), (-9, "signal SIGKILL"), (-40, "signal 40")]
+)
+def test_every_exit_code_is_told_in_words(code: int, told: str) -> None:
+    assert how_ended(code) == told
