@@ -1,6 +1,6 @@
 """Fragments: the records of one landed object, sorted by event date into Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import date, datetime
@@ -106,7 +106,7 @@ class FragmentWriter:
                 self.probes += filter(None, [probe(part, self._dataset, moment)])
             self._malformed[day] = self._malformed.get(day, 0) + malformed
             if day in self._bodies:
-                self._bodies[day].add(self._with_provenance(self._as_received(part)))
+                self._bodies[day].add(self._as_received(part))
             else:
                 waiting.append(part)
                 runs.append((day, rows))
@@ -123,10 +123,14 @@ class FragmentWriter:
         for day, rows in runs:
             self._waiting[day] = self._waiting.get(day, 0) + rows
             if self._waiting[day] >= ROWS_PER_GROUP and len(self._bodies) < ENCODED_DATES:
-                body = self._stack.enter_context(_FragmentBody(self._dataset, self._encoder))
-                for part in self._spool.take(day):
-                    body.add(self._with_provenance(part))
+                body = self._stack.enter_context(self._body(self._encoder))
+                for part in self._spool.parts(day):
+                    body.add(part)
+                self._spool.drop(day)
                 self._bodies[day] = body
+
+    def _body(self, encoder: Executor | None = None) -> "_FragmentBody":
+        return _FragmentBody(fragment_schema(self._dataset), self._with_provenance, encoder)
 
     def store(self, landfall: Landfall) -> LoadedFile:
         """Put the fragments into the lake, one date after the other."""
@@ -135,9 +139,9 @@ class FragmentWriter:
 
     def _store(self, landfall: Landfall, day: str) -> Fragment:
         key = fragment_key(self._dataset, day, self._head)
-        with self._bodies.get(day) or _FragmentBody(self._dataset) as body:
+        with self._bodies.get(day) or self._body() as body:
             for part in self._spool.parts(day):
-                body.add(self._with_provenance(part))
+                body.add(part)
             encoded = body.finish()
             landfall.lake.put_fragment(key, encoded)
         return Fragment(
@@ -166,12 +170,19 @@ class _FragmentBody:
     each.
 
     Args:
-        dataset: the dataset of the rows.
+        schema: its columns.
+        complete: makes them of rows as received.
         encoder: encodes in the background, a row group at a time; without, it is done at once.
     """
 
-    def __init__(self, dataset: Dataset, encoder: Executor | None = None) -> None:
-        self._writer = TableWriter(fragment_schema(dataset))
+    def __init__(
+        self,
+        schema: pa.Schema,
+        complete: Callable[[pa.Table], pa.Table],
+        encoder: Executor | None = None,
+    ) -> None:
+        self._writer = TableWriter(schema)
+        self._complete = complete
         self._encoder = encoder
         self._encoding: Future[None] | None = None
         self._held: list[pa.Table] = []
@@ -200,7 +211,7 @@ class _FragmentBody:
         return self._writer.finish()
 
     def _write(self) -> None:
-        group = pa.concat_tables(self._held)
+        group = self._complete(pa.concat_tables(self._held))
         self._held, self._rows, self._size = [], 0, 0
         self._await()
         if self._encoder is None:

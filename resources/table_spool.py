@@ -71,12 +71,10 @@ class TableSpool:
         for part in self._held.get(group, ()):
             yield part.cut()
 
-    def take(self, group: str) -> list[pa.Table]:
-        """A group's parts, which are no longer kept."""
-        parts = list(self.parts(group))
+    def drop(self, group: str) -> None:
+        """Keep a group's rows no longer."""
         self._spilled.pop(group, None)
         self._held.pop(group, None)
-        return parts
 
     def _spill(self) -> None:
         """Append what is held to the file: a stream for each group, a batch for each part."""
