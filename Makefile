@@ -47,7 +47,8 @@ faults: $(INSTALLED) ## Break things on purpose, compare, and write docs/faults.
 	$(BIN)/python tests/faults $(if $(FAULTS),--kind $(FAULTS)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(LANES),--lanes $(LANES))
 
-# ROW=drain measures one row, TRIAL=1 writes nothing; LANDFALL_BENCH_DRAIN_FILES=200 and the like say how much (bench/sizes.py).
+# ROW=drain measures one row, TRIAL=1 writes nothing; LANDFALL_BENCH_DRAIN_FILES=200 and the like say
+# how much (bench/sizes.py).
 bench: $(INSTALLED) ## Measure against peers, and write docs/performance.md (half an hour)
 	$(BIN)/python -m bench $(if $(ROW),--row $(ROW)) $(if $(TRIAL),--trial)
 
